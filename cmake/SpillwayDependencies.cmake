@@ -1,0 +1,29 @@
+# What Spillway stands on: all from Debian 12, installed by script/setup.
+
+find_package(Threads REQUIRED)
+find_package(Boost 1.81 REQUIRED)
+find_package(OpenSSL 3 REQUIRED)
+find_package(simdjson REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_path(TOMLPLUSPLUS_INCLUDE_DIR toml++/toml.h REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(GTest REQUIRED)
+find_package(benchmark REQUIRED)
+
+# llhttp comes as C sources. Strict mode has to be on the command line: the source tests the macro
+# before its own header gives it a default of 0.
+set(LLHTTP_DIR /usr/share/llhttp CACHE PATH "Folder with llhttp.c, api.c and http.c")
+find_path(LLHTTP_INCLUDE_DIR llhttp.h PATHS /usr/share/include/llhttp ${LLHTTP_DIR} REQUIRED)
+add_library(llhttp STATIC ${LLHTTP_DIR}/llhttp.c ${LLHTTP_DIR}/api.c ${LLHTTP_DIR}/http.c)
+target_include_directories(llhttp SYSTEM PUBLIC ${LLHTTP_INCLUDE_DIR})
+target_compile_definitions(llhttp PUBLIC LLHTTP_STRICT_MODE=1)
+
+# Asio, header-only, with the settings that the data plane counts on.
+add_library(spillway_asio INTERFACE)
+target_include_directories(spillway_asio SYSTEM INTERFACE ${Boost_INCLUDE_DIRS})
+target_compile_definitions(spillway_asio INTERFACE
+  BOOST_ASIO_NO_DEPRECATED
+  BOOST_ASIO_RECYCLING_ALLOCATOR_CACHE_SIZE=64)
+target_link_libraries(spillway_asio INTERFACE Threads::Threads OpenSSL::SSL OpenSSL::Crypto)
