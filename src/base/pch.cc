@@ -1,0 +1,1 @@
+// Compiled once, for pch.h alone.
