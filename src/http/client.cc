@@ -1,0 +1,224 @@
+#include "http/client.h"
+
+#include <boost/asio/error.hpp>
+#include <boost/asio/ssl/error.hpp>
+
+namespace spillway::http {
+
+namespace {
+
+constexpr std::size_t kIdleBuffer = 16384;  // an idle connection gives larger buffers back
+
+}  // namespace
+
+ClientConnection::ClientConnection(asio::io_context& loop, LoopTimers& timers, ParserLimits limits)
+    : stream_(std::make_shared<Stream>(Socket(loop))), parser_(limits), timer_(timers, [this] {
+        timed_out_ = true;
+        stream_->close();
+      }) {}
+
+ClientStatus ClientConnection::ended(ClientStatus otherwise, const ErrorStatus& ec) {
+  if (aborted_) return ClientStatus::kAborted;
+  if (timed_out_) {
+    failure_ = "timed out";
+    return ClientStatus::kTimeout;
+  }
+  failure_ = ec == asio::error::eof ? "the connection was closed" : ec.message();
+  return otherwise;
+}
+
+Task<ClientStatus> ClientConnection::open(const Origin& origin, Resolver& resolver, TimePoint until) {
+  key_ = origin.key;
+  Resolver::Answer found = co_await resolver.resolve(origin.url.host, origin.url.port, until);
+  if (aborted_) co_return ClientStatus::kAborted;
+  if (found.status) {
+    failure_ = origin.url.host + ": " + found.status.message();
+    co_return found.status == asio::error::timed_out ? ClientStatus::kTimeout : ClientStatus::kResolveFailed;
+  }
+  timer_.arm(until);
+  ErrorStatus ec;
+  for (std::size_t i = 0; i < found.endpoints.size(); ++i) {
+    if (i > 0) {
+      // A socket that failed to connect may not be used again (POSIX leaves its state open).
+      stream_ = std::make_shared<Stream>(Socket(stream_->socket().get_executor()));
+    }
+    ec = co_await stream_->connect(found.endpoints[i]);
+    if (!ec || aborted_ || timed_out_) break;
+  }
+  if (ec || aborted_ || timed_out_) co_return ended(ClientStatus::kConnectFailed, ec);
+  stream_->prepare();
+  if (origin.url.tls) {
+    ec = co_await stream_->start_tls(origin.tls, origin.url.host);
+    if (ec || aborted_ || timed_out_) co_return ended(ClientStatus::kTlsFailed, ec);
+  }
+  timer_.disarm();
+  co_return ClientStatus::kOk;
+}
+
+Task<ClientStatus> ClientConnection::send(std::span<asio::const_buffer> buffers, TimePoint until) {
+  timer_.arm(until);
+  anything_received_ = false;
+  complete_ = false;
+  const ErrorStatus ec = co_await stream_->write(buffers);
+  timer_.disarm();
+  // An upstream may answer and close before it has read the whole request: the answer counts.
+  if (ec && (aborted_ || timed_out_ || stream_->closed())) co_return ended(ClientStatus::kClosed, ec);
+  co_return ClientStatus::kOk;
+}
+
+Task<ClientStatus> ClientConnection::receive(TimePoint until) {
+  ByteBuffer& input = stream_->input();
+  for (;;) {
+    if (!stream_->reading() && input.end() == parser_.consumed()) stream_->start_read();
+    timer_.arm(until);
+    const ErrorStatus ec = co_await stream_->wait_read();
+    timer_.disarm();
+    if (aborted_ || timed_out_) co_return ended(ClientStatus::kClosed, ec);
+    ParseStatus parsed = ParseStatus::kNeedMore;
+    if (input.end() > parser_.consumed()) {
+      anything_received_ = true;
+      parsed = parser_.feed(input);
+    }
+    if (parsed == ParseStatus::kNeedMore && ec) {
+      if (ec != asio::error::eof && ec != asio::ssl::error::stream_truncated) co_return ended(ClientStatus::kClosed, ec);
+      if (parser_.finish() != ParseStatus::kComplete) {
+        failure_ = parser_.failure().what;
+        co_return ClientStatus::kClosed;
+      }
+      complete_ = true;
+      co_return ClientStatus::kComplete;
+    }
+    if (parsed == ParseStatus::kError) {
+      failure_ = parser_.failure().what;
+      co_return ClientStatus::kGarbage;
+    }
+    if (parsed == ParseStatus::kNeedMore) co_return ClientStatus::kOk;
+    if (parser_.status() >= 200) {
+      complete_ = true;
+      co_return ClientStatus::kComplete;
+    }
+    // An interim answer: the real one follows.
+    input.drop_front(parser_.consumed());
+    parser_.reset();
+  }
+}
+
+void ClientConnection::abort() {
+  aborted_ = true;
+  stream_->close();
+}
+
+bool ClientConnection::reusable() const {
+  return complete_ && parser_.keep_alive() && stream_->input().end() == parser_.consumed() && !stream_->closed() &&
+         !stream_->reading() && !stream_->read_status();
+}
+
+void ClientConnection::make_idle(std::function<void()> on_gone) {
+  ++served_;
+  timer_.disarm();
+  parser_.reset();
+  stream_->input().truncate(0);
+  stream_->input().shrink(kIdleBuffer);
+  complete_ = anything_received_ = false;
+  idle_since_ = now();
+  stream_->on_gone(std::move(on_gone));
+  stream_->start_read();
+}
+
+void ClientConnection::make_busy() { stream_->on_gone({}); }
+
+ClientPool::ClientPool(asio::io_context& loop, LoopTimers& timers, ParserLimits limits)
+    : loop_(loop), timers_(timers), limits_(limits), sweeper_(timers, [this] { sweep(); }) {}
+
+ClientPool::~ClientPool() { clear(); }
+
+std::shared_ptr<ClientConnection> ClientPool::take(const Origin& origin) {
+  const auto found = idle_.find(origin.key);
+  if (found == idle_.end()) return nullptr;
+  while (!found->second.empty()) {
+    std::shared_ptr<ClientConnection> connection = std::move(found->second.back());
+    found->second.pop_back();
+    connection->make_busy();
+    // A read that has ended while idle: the other side closed, or spoke without being asked.
+    if (connection->stream_->reading()) return connection;
+    connection->abort();
+  }
+  return nullptr;
+}
+
+std::shared_ptr<ClientConnection> ClientPool::make() {
+  return std::make_shared<ClientConnection>(loop_, timers_, limits_);
+}
+
+void ClientPool::give_back(std::shared_ptr<ClientConnection> connection) {
+  if (!connection->reusable()) {
+    connection->abort();
+    return;
+  }
+  auto& idle = idle_[connection->key_];
+  if (idle.size() >= kMaxIdlePerOrigin) {
+    connection->abort();
+    return;
+  }
+  ClientConnection* const raw = connection.get();
+  connection->make_idle([this, raw] { forget(raw); });
+  idle.push_back(std::move(connection));
+  if (!sweeper_.armed()) sweeper_.arm(now() + kMaxIdleTime);
+}
+
+void ClientPool::forget(const ClientConnection* connection) {
+  const auto found = idle_.find(connection->key_);
+  if (found == idle_.end()) return;
+  for (auto& kept : found->second) {
+    if (kept.get() != connection) continue;
+    const std::shared_ptr<ClientConnection> gone = std::move(kept);
+    kept = std::move(found->second.back());
+    found->second.pop_back();
+    gone->make_busy();
+    gone->abort();
+    return;
+  }
+}
+
+void ClientPool::sweep() {
+  const TimePoint oldest = now() - kMaxIdleTime;
+  bool any = false;
+  for (auto& [key, connections] : idle_) {
+    std::erase_if(connections, [&](const std::shared_ptr<ClientConnection>& connection) {
+      if (connection->idle_since_ > oldest) return false;
+      connection->make_busy();
+      connection->abort();
+      return true;
+    });
+    any = any || !connections.empty();
+  }
+  if (any) sweeper_.arm(now() + kMaxIdleTime / 4);
+}
+
+void ClientPool::clear() {
+  for (auto& [key, connections] : idle_) {
+    for (auto& connection : connections) {
+      connection->make_busy();
+      connection->abort();
+    }
+  }
+  idle_.clear();
+}
+
+void ClientPool::clear(const std::string& key) {
+  const auto found = idle_.find(key);
+  if (found == idle_.end()) return;
+  for (auto& connection : found->second) {
+    connection->make_busy();
+    connection->abort();
+  }
+  idle_.erase(found);
+}
+
+std::size_t ClientPool::idle_count() const {
+  std::size_t count = 0;
+  for (const auto& [key, connections] : idle_) count += connections.size();
+  return count;
+}
+
+}  // namespace spillway::http

@@ -1,0 +1,278 @@
+#include "http/server.h"
+
+#include <sys/socket.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/error.hpp>
+
+#include "base/log.h"
+
+namespace spillway::http {
+
+namespace {
+
+constexpr std::size_t kIdleBuffer = 16384;       // bytes; larger input buffers are given back between requests
+constexpr std::size_t kLingerBytes = 1u << 20;   // what is read and dropped after a refusal, at most
+constexpr seconds kLingerTime{2};
+constexpr milliseconds kAcceptPause{100};  // after accept() failed for want of descriptors
+
+void report(std::exception_ptr failure) {
+  if (!failure) return;
+  try {
+    std::rethrow_exception(failure);
+  } catch (const std::exception& exception) {
+    log::error(std::string("a connection ended by an exception: ") + exception.what());
+  }
+}
+
+}  // namespace
+
+ServerConnection::ServerConnection(Server& server, Socket socket)
+    : server_(server),
+      stream_(std::make_shared<Stream>(std::move(socket))),
+      parser_(server.limits_->parser),
+      timer_(server.timers_, [this] { time_out(); }),
+      writer_(*stream_, server.timers_) {}
+
+// The coroutine must wake to answer 408, so the read is cancelled rather than the socket closed.
+void ServerConnection::time_out() {
+  timed_out_ = true;
+  ErrorStatus ignored;
+  stream_->socket().cancel(ignored);
+}
+
+Task<> ServerConnection::run() {
+  const auto self = shared_from_this();
+  stream_->prepare();
+  ErrorStatus gone;
+  const auto endpoint = stream_->socket().remote_endpoint(gone);
+  if (!gone) peer_ = endpoint.address().to_string();
+  while (co_await read_request()) {
+    handling_ = true;
+    client_gone_ = false;
+    // A read lies in wait while the request is handled: it sees the client leave, and takes in what
+    // is pipelined. `request_` looks into the same buffer, so room is made before.
+    stream_->input().prepare(Stream::kMinRoom);
+    parser_.read(stream_->input(), request_);
+    writer_.begin(request_, server_.draining_, server_.limits_->write_timeout);
+    stream_->on_gone([this] {
+      client_gone_ = true;
+      if (on_client_gone_) on_client_gone_();
+    });
+    stream_->start_read();
+    co_await server_.handler_.handle(*this, request_);
+    on_client_gone_ = {};
+    stream_->on_gone({});
+    handling_ = false;
+    if (client_gone_ || !writer_.reusable() || server_.draining_) break;
+    const bool pipelined = stream_->input().end() > parser_.consumed();
+    if (stream_->reading() && (pipelined || stream_->input().capacity() > kIdleBuffer)) {
+      // The next request cannot be moved to the front, nor a large buffer given back, below a read.
+      ErrorStatus ignored;
+      stream_->socket().cancel(ignored);
+      if (const ErrorStatus ec = co_await stream_->wait_read(); ec && ec != asio::error::operation_aborted) break;
+    }
+    finish_request();
+  }
+  if (writer_.spoiled()) {
+    stream_->reset();
+  } else {
+    stream_->close();
+  }
+}
+
+// Drops the request that was answered; pipelined bytes move to the front.
+void ServerConnection::finish_request() {
+  // Not while a read is under way into the buffer: then its bytes would land in the wrong place.
+  // That read began behind end(), so the request's bytes are dropped once it has ended.
+  if (!stream_->reading()) {
+    stream_->input().drop_front(parser_.consumed());
+    parser_.reset();
+    stream_->input().shrink(kIdleBuffer);
+  }
+}
+
+Task<bool> ServerConnection::read_request() {
+  const ServerLimits& limits = *server_.limits_;
+  ByteBuffer& input = stream_->input();
+  if (stream_->reading()) {
+    // The read that lay in wait during the last request, or no request yet.
+    idle_ = true;
+    timer_.arm(now() + limits.keep_alive_timeout);
+    const ErrorStatus ec = co_await stream_->wait_read();
+    timer_.disarm();
+    if (ec || timed_out_) co_return false;
+    finish_request();
+  }
+  bool head_timed = false;
+  bool body_timed = false;
+  idle_ = input.end() == 0;
+  for (;;) {
+    if (input.end() > parser_.consumed()) {
+      idle_ = false;
+      switch (parser_.feed(input)) {
+        case ParseStatus::kComplete:
+          timer_.disarm();
+          co_return true;
+        case ParseStatus::kError: co_await refuse(parser_.failure()); co_return false;
+        case ParseStatus::kNeedMore: break;
+      }
+      if (parser_.head_done() && !body_timed) {
+        body_timed = true;
+        timer_.arm(now() + limits.body_timeout);
+        if (parser_.expects_continue() && parser_.body_end() == parser_.body_begin()) {
+          std::array<asio::const_buffer, 1> interim{asio::buffer("HTTP/1.1 100 Continue\r\n\r\n", 25)};
+          if (co_await stream_->write(interim)) co_return false;
+        }
+        // Room for all of the body at once, rather than by doubling.
+        const std::uint64_t length = parser_.content_length();
+        if (length > 0) input.prepare(static_cast<std::size_t>(length) + Stream::kMinRoom);
+      } else if (!parser_.head_done() && !head_timed) {
+        head_timed = true;
+        timer_.arm(now() + limits.header_timeout);
+      }
+    } else if (idle_) {
+      timer_.arm(now() + limits.header_timeout);
+    }
+    stream_->start_read();
+    const ErrorStatus ec = co_await stream_->wait_read();
+    if (timed_out_) {
+      if (!idle_) co_await refuse({408, parser_.head_done() ? "the body did not come in time" : "the header did not come in time"});
+      co_return false;
+    }
+    if (ec && input.end() == parser_.consumed()) co_return false;
+  }
+}
+
+Task<> ServerConnection::refuse(ParseFailure failure) {
+  timer_.disarm();
+  Request nobody;
+  nobody.keep_alive = false;
+  writer_.begin(nobody, true, milliseconds(kLingerTime));
+  const std::string body = server_.handler_.render_failure(failure.status, failure.what);
+  if (co_await writer_.send(failure.status, "application/json", body)) co_await linger();
+}
+
+// Closing with unread bytes makes the kernel send a reset, which can overtake the answer (RFC 9112,
+// 9.6): so our side ends first, and what still comes is dropped for a while.
+Task<> ServerConnection::linger() {
+  stream_->shutdown_send();
+  timed_out_ = false;
+  timer_.arm(now() + kLingerTime);
+  std::size_t dropped = 0;
+  while (dropped < kLingerBytes && !timed_out_) {
+    stream_->input().truncate(0);
+    stream_->start_read();
+    if (co_await stream_->wait_read()) break;
+    dropped += stream_->input().end();
+  }
+  timer_.disarm();
+}
+
+Server::Server(asio::io_context& loop, LoopTimers& timers, Handler& handler, std::shared_ptr<const ServerLimits> limits,
+               std::shared_ptr<std::atomic<std::uint32_t>> connections)
+    : loop_(loop),
+      timers_(timers),
+      handler_(handler),
+      limits_(std::move(limits)),
+      connections_(std::move(connections)),
+      acceptor_(loop) {}
+
+Server::~Server() { close(); }
+
+Result<std::uint16_t> Server::listen(const asio::ip::tcp::endpoint& endpoint) {
+  ErrorStatus ec;
+  const auto failed = [&](std::string_view what) {
+    const std::string where =
+        (endpoint.address().is_v6() ? "[" + endpoint.address().to_string() + "]" : endpoint.address().to_string()) + ":" +
+        std::to_string(endpoint.port());
+    Error error{ErrorCode::kUnavailable, std::string(what) + " " + where + ": " + ec.message(), {}};
+    if (ec == asio::error::address_in_use) {
+      error.code = ErrorCode::kAlreadyExists;
+      error.hint = "another program listens there; end it, or set another address (port 0 picks a free one)";
+    } else if (ec == asio::error::access_denied) {
+      error.code = ErrorCode::kPermissionDenied;
+      error.hint = "ports below 1024 need root or CAP_NET_BIND_SERVICE";
+    }
+    return error;
+  };
+  acceptor_.open(endpoint.protocol(), ec);
+  if (ec) return failed("cannot open a socket for");
+  acceptor_.set_option(asio::socket_base::reuse_address(true), ec);
+  const int on = 1;
+  ::setsockopt(acceptor_.native_handle(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+  acceptor_.bind(endpoint, ec);
+  if (ec) return failed("cannot listen on");
+  acceptor_.listen(4096, ec);
+  if (ec) return failed("cannot listen on");
+  return acceptor_.local_endpoint(ec).port();
+}
+
+void Server::start() {
+  accepting_ = true;
+  asio::co_spawn(loop_, accept_loop(), report);
+}
+
+Task<> Server::accept_loop() {
+  asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>, Executor> pause(loop_);
+  while (acceptor_.is_open() && !draining_) {
+    auto [ec, socket] = co_await acceptor_.async_accept(kAwait);
+    if (!ec) {
+      adopt(std::move(socket));
+      continue;
+    }
+    if (ec == asio::error::operation_aborted || !acceptor_.is_open()) break;
+    if (ec == asio::error::connection_aborted) continue;
+    log::warn("cannot accept connections: " + ec.message());
+    pause.expires_after(kAcceptPause);
+    co_await pause.async_wait(kAwait);
+  }
+}
+
+void Server::adopt(Socket socket) {
+  if (connections_->fetch_add(1, std::memory_order_relaxed) >= limits_->max_connections) {
+    connections_->fetch_sub(1, std::memory_order_relaxed);
+    ErrorStatus ignored;
+    const std::string body = handler_.render_failure(503, "there are too many connections");
+    const std::string answer = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
+                               "Connection: close\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+    socket.non_blocking(true, ignored);
+    socket.write_some(asio::buffer(answer), ignored);
+    socket.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+    return;
+  }
+  auto connection = std::make_shared<ServerConnection>(*this, std::move(socket));
+  const auto place = open_.insert(open_.end(), connection.get());
+  // The coroutine holds the connection; the list only tells whom to close.
+  asio::co_spawn(loop_, connection->run(), [this, place, connection, counter = connections_](std::exception_ptr failure) {
+    report(failure);
+    connection->stream_->close();
+    open_.erase(place);
+    counter->fetch_sub(1, std::memory_order_relaxed);
+  });
+}
+
+void Server::drain() {
+  if (draining_) return;
+  draining_ = true;
+  ErrorStatus ignored;
+  acceptor_.close(ignored);
+  for (ServerConnection* connection : open_) {
+    if (!connection->handling_ && connection->idle_) connection->stream_->close();
+  }
+}
+
+void Server::close() {
+  draining_ = true;
+  ErrorStatus ignored;
+  acceptor_.close(ignored);
+  for (ServerConnection* connection : open_) {
+    if (connection->handling_) {
+      connection->client_gone_ = true;
+      if (connection->on_client_gone_) connection->on_client_gone_();
+    }
+    connection->stream_->close();
+  }
+}
+
+}  // namespace spillway::http

@@ -1,0 +1,124 @@
+// HTTP/1.1 server connections: framing, limits, time-outs, keep-alive, pipelining, drain.
+//
+// What a request means is the Handler's; it is called once for each whole request, one at a time
+// on each connection, and answers through the ResponseWriter.
+#pragma once
+
+#include <atomic>
+#include <boost/asio/ip/tcp.hpp>
+#include <list>
+#include <memory>
+#include <string>
+
+#include "base/loop_timers.h"
+#include "base/result.h"
+#include "http/parser.h"
+#include "http/response_writer.h"
+#include "http/stream.h"
+
+namespace spillway::http {
+
+struct ServerLimits {
+  ParserLimits parser;
+  std::uint32_t max_connections = 20'000;  // over all Servers that share `connections`
+  milliseconds header_timeout{10'000};
+  milliseconds body_timeout{60'000};
+  milliseconds keep_alive_timeout{75'000};
+  milliseconds write_timeout{60'000};
+};
+
+class ServerConnection;
+
+class Handler {
+ public:
+  virtual ~Handler() = default;
+
+  // Answers `request`, wholly. Views in it are valid until the Task ends.
+  virtual Task<> handle(ServerConnection& connection, const Request& request) = 0;
+
+  // Body of the answer to a message that was refused before it was a Request; JSON.
+  virtual std::string render_failure(int status, std::string_view what) = 0;
+};
+
+class Server;
+
+// One client's connection. One thread; held by shared_ptr by its own coroutine.
+class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
+ public:
+  ServerConnection(Server& server, Socket socket);
+
+  [[nodiscard]] ResponseWriter& response() { return writer_; }
+
+  // While a request is handled: called once when the client has left. Cleared afterwards.
+  void on_client_gone(std::function<void()> callback) { on_client_gone_ = std::move(callback); }
+  [[nodiscard]] bool client_gone() const { return client_gone_; }
+
+  // The client's address; empty when it left before it could be asked for.
+  [[nodiscard]] const std::string& peer() const { return peer_; }
+
+ private:
+  friend class Server;
+
+  Task<> run();
+  Task<bool> read_request();
+  Task<> refuse(ParseFailure failure);
+  Task<> linger();
+  void time_out();
+  void finish_request();
+
+  Server& server_;
+  std::shared_ptr<Stream> stream_;
+  RequestParser parser_;
+  Request request_;
+  LoopTimers::Entry timer_;
+  ResponseWriter writer_;
+  std::string peer_;
+  std::function<void()> on_client_gone_;
+  bool client_gone_ = false;
+  bool timed_out_ = false;
+  bool handling_ = false;
+  bool idle_ = true;  // between requests, nothing of the next one has come
+};
+
+// Accepts on one address in one loop. Several Servers may listen on one port (SO_REUSEPORT); the
+// kernel spreads connections over them. One thread.
+class Server {
+ public:
+  // `connections` counts what is open over all Servers that share it.
+  Server(asio::io_context& loop, LoopTimers& timers, Handler& handler, std::shared_ptr<const ServerLimits> limits,
+         std::shared_ptr<std::atomic<std::uint32_t>> connections);
+  ~Server();
+
+  // Binds and listens; the port that was picked for port 0. kAlreadyExists: it is taken.
+  Result<std::uint16_t> listen(const asio::ip::tcp::endpoint& endpoint);
+  // Starts to accept.
+  void start();
+
+  // For connections that are accepted from now on.
+  void set_limits(std::shared_ptr<const ServerLimits> limits) { limits_ = std::move(limits); }
+
+  // Accepts no more, closes idle connections, lets requests that are being handled end.
+  void drain();
+  [[nodiscard]] bool draining() const { return draining_; }
+  // Ends everything now.
+  void close();
+  [[nodiscard]] std::size_t open_connections() const { return open_.size(); }
+
+ private:
+  friend class ServerConnection;
+
+  Task<> accept_loop();
+  void adopt(Socket socket);
+
+  asio::io_context& loop_;
+  LoopTimers& timers_;
+  Handler& handler_;
+  std::shared_ptr<const ServerLimits> limits_;
+  std::shared_ptr<std::atomic<std::uint32_t>> connections_;
+  asio::basic_socket_acceptor<asio::ip::tcp, Executor> acceptor_;
+  std::list<ServerConnection*> open_;
+  bool draining_ = false;
+  bool accepting_ = false;
+};
+
+}  // namespace spillway::http

@@ -1,0 +1,86 @@
+// One connection's bytes, over TCP or TLS, as both the server and the client use them.
+#pragma once
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl.hpp>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "base/byte_buffer.h"
+#include "base/event.h"
+#include "base/loop.h"
+
+namespace spillway::http {
+
+using Socket = asio::basic_stream_socket<asio::ip::tcp, Executor>;
+
+// At most one read and one write are under way at any time. Held by shared_ptr, since a read that
+// is under way keeps the Stream alive. One thread.
+//
+// Reading is split in two, start_read() and wait_read(): a read can lie in wait while its owner
+// does something else, which is how a client that leaves, or an upstream that closes an idle
+// connection, is noticed at once and without a system call of its own.
+class Stream : public std::enable_shared_from_this<Stream> {
+ public:
+  static constexpr std::size_t kMinRoom = 2048;  // bytes; a read is never smaller
+
+  explicit Stream(Socket socket);
+
+  // TCP_NODELAY and non-blocking mode; before the first use of a connected socket.
+  void prepare();
+
+  // Wraps the connection in TLS as a client and shakes hands; `host` goes out as SNI and is what
+  // the certificate has to be for (RFC 6066, RFC 9525).
+  Task<ErrorStatus> start_tls(std::shared_ptr<asio::ssl::context> context, std::string host);
+
+  Task<ErrorStatus> connect(asio::ip::tcp::endpoint endpoint);
+
+  // What was read and not yet used. It lives here because a read that was cancelled may still end
+  // after its owner has gone (TLS decrypts into it), and must not be grown or moved while reading().
+  [[nodiscard]] ByteBuffer& input() { return input_; }
+  [[nodiscard]] const ByteBuffer& input() const { return input_; }
+  // Starts to read into input()'s spare room, unless a read is under way. Makes room when there is
+  // less than kMinRoom.
+  void start_read();
+  // Waits for the read that was started. The status says how it went; the bytes are in the buffer.
+  Task<ErrorStatus> wait_read();
+  [[nodiscard]] bool reading() const { return reading_; }
+  // How the last read ended; success while one is under way.
+  [[nodiscard]] const ErrorStatus& read_status() const { return read_status_; }
+
+  // What to call when a read ends with an error while nobody waits for it: the other side left.
+  void on_gone(std::function<void()> callback) { on_gone_ = std::move(callback); }
+
+  // Writes all of it. `buffers` is changed. What it points to has to stay until the end.
+  Task<ErrorStatus> write(std::span<asio::const_buffer> buffers);
+
+  // Ends both directions; what is under way ends with operation_aborted. Idempotent.
+  void close();
+  // As close(), but with a TCP reset, so that the other side cannot take what it got for whole.
+  void reset();
+  [[nodiscard]] bool closed() const { return closed_; }
+  // Ends our direction only.
+  void shutdown_send();
+
+  [[nodiscard]] Socket& socket() { return tls_ ? tls_->next_layer() : *socket_; }
+  [[nodiscard]] bool is_tls() const { return tls_ != nullptr; }
+
+ private:
+  void read_ended(const ErrorStatus& ec, std::size_t bytes);
+
+  std::optional<Socket> socket_;  // empty once TLS has taken it
+  std::shared_ptr<asio::ssl::context> context_;
+  std::unique_ptr<asio::ssl::stream<Socket>> tls_;
+  ByteBuffer input_;
+  Event readable_;
+  std::function<void()> on_gone_;
+  ErrorStatus read_status_;
+  bool reading_ = false;
+  bool waiting_ = false;
+  bool closed_ = false;
+};
+
+}  // namespace spillway::http
