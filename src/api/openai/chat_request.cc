@@ -1,0 +1,206 @@
+#include "api/openai/chat_request.h"
+
+#include <simdjson.h>
+
+#include "base/byte_buffer.h"
+
+namespace spillway::api::openai {
+
+namespace {
+
+namespace ondemand = simdjson::ondemand;
+using simdjson::error_code;
+
+static_assert(ByteBuffer::kPadding >= simdjson::SIMDJSON_PADDING);
+
+// RFC 8259, 6. On-Demand looks at numbers only when they are asked for, and then refuses those that
+// do not fit into 64 bits, which JSON allows.
+bool is_number(std::string_view text) {
+  std::size_t i = 0;
+  const auto digits = [&] {
+    const std::size_t from = i;
+    while (i < text.size() && text[i] >= '0' && text[i] <= '9') ++i;
+    return i - from;
+  };
+  if (i < text.size() && text[i] == '-') ++i;
+  const std::size_t first = i;
+  const std::size_t whole = digits();
+  if (whole == 0 || (whole > 1 && text[first] == '0')) return false;
+  if (i < text.size() && text[i] == '.') {
+    ++i;
+    if (digits() == 0) return false;
+  }
+  if (i < text.size() && (text[i] == 'e' || text[i] == 'E')) {
+    ++i;
+    if (i < text.size() && (text[i] == '+' || text[i] == '-')) ++i;
+    if (digits() == 0) return false;
+  }
+  return i == text.size();
+}
+
+std::string_view without_trailing_space(std::string_view token) {
+  const std::size_t last = token.find_last_not_of(" \t\r\n");
+  return token.substr(0, last == std::string_view::npos ? 0 : last + 1);
+}
+
+// Walks a value to its end, so that nothing malformed is forwarded.
+error_code check(ondemand::value value, int depth) {
+  if (depth > kMaxDepth) return simdjson::DEPTH_ERROR;
+  ondemand::json_type type{};
+  if (const auto error = value.type().get(type)) return error;
+  switch (type) {
+    case ondemand::json_type::object: {
+      ondemand::object object;
+      if (const auto error = value.get_object().get(object)) return error;
+      for (auto field : object) {
+        std::string_view key;
+        if (const auto error = field.unescaped_key().get(key)) return error;
+        ondemand::value inner;
+        if (const auto error = field.value().get(inner)) return error;
+        if (const auto error = check(inner, depth + 1)) return error;
+      }
+      return simdjson::SUCCESS;
+    }
+    case ondemand::json_type::array: {
+      ondemand::array array;
+      if (const auto error = value.get_array().get(array)) return error;
+      for (auto element : array) {
+        ondemand::value inner;
+        if (const auto error = element.get(inner)) return error;
+        if (const auto error = check(inner, depth + 1)) return error;
+      }
+      return simdjson::SUCCESS;
+    }
+    case ondemand::json_type::string: {
+      std::string_view text;
+      return value.get_string().get(text);
+    }
+    case ondemand::json_type::number: {
+      const bool good = is_number(without_trailing_space(value.raw_json_token()));
+      double ignored = 0;
+      // Takes the value, so that the walk goes on behind it; its range does not matter.
+      (void)value.get_double().get(ignored);
+      return good ? simdjson::SUCCESS : simdjson::NUMBER_ERROR;
+    }
+    case ondemand::json_type::boolean: {
+      bool flag = false;
+      return value.get_bool().get(flag);
+    }
+    case ondemand::json_type::null: {
+      bool null = false;
+      if (const auto error = value.is_null().get(null)) return error;
+      return null ? simdjson::SUCCESS : simdjson::N_ATOM_ERROR;
+    }
+  }
+  return simdjson::UNEXPECTED_ERROR;
+}
+
+ApiError malformed(error_code error) {
+  switch (error) {
+    case simdjson::UTF8_ERROR: return invalid_request("the body is not valid UTF-8");
+    case simdjson::DEPTH_ERROR:
+      return invalid_request("the body is nested more than " + std::to_string(kMaxDepth) + " levels deep");
+    case simdjson::EMPTY: return invalid_request("the body is empty; send a JSON object");
+    case simdjson::INCORRECT_TYPE: return invalid_request("the body is not a JSON object");
+    case simdjson::STRING_ERROR: return invalid_request("the body holds a string with a malformed escape");
+    default: return invalid_request(std::string("the body is not valid JSON: ") + simdjson::error_message(error));
+  }
+}
+
+ApiError twice(std::string_view key) {
+  return invalid_request("\"" + std::string(key) + "\" stands twice in the body", std::string(key));
+}
+
+}  // namespace
+
+std::variant<ChatRequest, ApiError> decode_chat_request(std::string_view body) {
+  thread_local ondemand::parser parser;
+  ChatRequest request;
+  ondemand::document document;
+  if (const auto error = parser.iterate(simdjson::padded_string_view(body.data(), body.size(), body.size() + ByteBuffer::kPadding))
+                             .get(document)) {
+    return malformed(error);
+  }
+  ondemand::object object;
+  if (const auto error = document.get_object().get(object)) return malformed(error);
+
+  bool has_model = false;
+  bool has_stream = false;
+  bool has_options = false;
+  bool has_messages = false;
+  for (auto field : object) {
+    std::string_view key;
+    if (const auto error = field.unescaped_key().get(key)) return malformed(error);
+    ondemand::value value;
+    if (const auto error = field.value().get(value)) return malformed(error);
+    if (key == "model") {
+      if (has_model) return twice("model");
+      has_model = true;
+      const std::string_view token = without_trailing_space(value.raw_json_token());
+      std::string_view text;
+      if (const auto error = value.get_string().get(text)) {
+        if (error == simdjson::INCORRECT_TYPE) return invalid_request("\"model\" has to be a string", "model");
+        return malformed(error);
+      }
+      request.model = text;
+      request.model_begin = static_cast<std::size_t>(token.data() - body.data());
+      request.model_end = request.model_begin + token.size();
+    } else if (key == "stream") {
+      if (has_stream) return twice("stream");
+      has_stream = true;
+      ondemand::json_type type{};
+      if (const auto error = value.type().get(type)) return malformed(error);
+      if (type == ondemand::json_type::null) {
+        if (const auto error = check(value, 1)) return malformed(error);
+        continue;
+      }
+      if (const auto error = value.get_bool().get(request.stream)) {
+        if (error == simdjson::INCORRECT_TYPE) return invalid_request("\"stream\" has to be true or false", "stream");
+        return malformed(error);
+      }
+    } else if (key == "stream_options") {
+      if (has_options) return twice("stream_options");
+      has_options = true;
+      ondemand::json_type type{};
+      if (const auto error = value.type().get(type)) return malformed(error);
+      if (type != ondemand::json_type::object) {
+        if (const auto error = check(value, 1)) return malformed(error);
+        continue;
+      }
+      for (auto option : value.get_object()) {
+        std::string_view name;
+        if (const auto error = option.unescaped_key().get(name)) return malformed(error);
+        ondemand::value inner;
+        if (const auto error = option.value().get(inner)) return malformed(error);
+        bool flag = false;
+        if (name == "include_usage" && inner.type() == ondemand::json_type::boolean) {
+          if (const auto error = inner.get_bool().get(flag)) return malformed(error);
+          request.include_usage = flag;
+        } else if (const auto error = check(inner, 2)) {
+          return malformed(error);
+        }
+      }
+    } else {
+      if (key == "messages") {
+        if (has_messages) return twice("messages");
+        has_messages = true;
+        ondemand::json_type type{};
+        if (const auto error = value.type().get(type)) return malformed(error);
+        if (type != ondemand::json_type::array) return invalid_request("\"messages\" has to be an array", "messages");
+      }
+      if (const auto error = check(value, 1)) return malformed(error);
+    }
+  }
+  if (document.current_location().error() != simdjson::OUT_OF_BOUNDS) return invalid_request("there is something behind the JSON object in the body");
+  if (!has_model) return invalid_request("\"model\" is missing; name a model, or ask GET /v1/models", "model");
+  if (request.model.empty()) return invalid_request("\"model\" is empty; name a model, or ask GET /v1/models", "model");
+  if (!has_messages) return invalid_request("\"messages\" is missing", "messages");
+  return request;
+}
+
+std::array<std::string_view, 3> splice_model(std::string_view body, const ChatRequest& request,
+                                             std::string_view quoted_model) {
+  return {body.substr(0, request.model_begin), quoted_model, body.substr(request.model_end)};
+}
+
+}  // namespace spillway::api::openai
