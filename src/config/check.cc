@@ -1,0 +1,191 @@
+#include "config/check.h"
+
+#include <algorithm>
+
+#include "config/schema.h"
+#include "config/values.h"
+
+namespace spillway::config {
+
+namespace {
+
+void check_provider(const Placed<Backend>& backend, Problems& problems) {
+  const Backend& value = backend.value;
+  if (value.base_url.empty()) {
+    problems.add(backend.of(""), "the backend " + value.name + " has neither a base_url nor an engine",
+                 "set preset, base_url, or for a local model engine = \"llama.cpp\" and model");
+  } else if (const std::string why = why_no_base_url(value.base_url); !why.empty()) {
+    problems.add(backend.of("base_url"), toml_string(value.base_url) + " is no base_url: " + why, "as in: base_url = \"https://api.deepseek.com/v1\"");
+  }
+  if (value.kind != Dialect::kOpenAi) {
+    problems.add(backend.of(backend.has("kind") ? "kind" : "preset"),
+                 "the Dialect " + std::string(to_string(value.kind)) + " is not available in this version",
+                 "use the provider's OpenAI-compatible API: kind = \"openai\", with its base_url");
+  }
+  for (const char* key : {"model", "replicas", "standby", "launcher", "context", "parallel", "engine_threads", "start_timeout", "engine_args"}) {
+    if (backend.has(key)) {
+      problems.add(backend.of(key), std::string(key) + " is for a local backend, one with an engine",
+                   std::string(key) == "model" ? "name the model in the route: targets = [{ backend = \"" + value.name + "\", model = \"…\" }]" : "leave it out, or set engine");
+    }
+  }
+}
+
+void check_local(const Placed<Backend>& backend, Problems& problems) {
+  const Backend& value = backend.value;
+  if (value.engine != "llama.cpp") {
+    problems.add(backend.of("engine"), "the engine " + value.engine + " is not available in this version",
+                 "use llama.cpp, or start it yourself and name it by base_url");
+  }
+  if (value.launcher != "process") {
+    problems.add(backend.of("launcher"), "the launcher " + value.launcher + " is not available in this version", "use process");
+  }
+  if (value.model.empty()) {
+    problems.add(backend.of("model"), "the local backend " + value.name + " has no model", "as in: model = \"smollm2:135m\", or the path of a GGUF file");
+  }
+  for (const char* key : {"base_url", "api_key", "preset", "ca_file", "headers"}) {
+    if (backend.has(key)) problems.add(backend.of(key), std::string(key) + " makes no sense with an engine", "leave out one of the two");
+  }
+  if (backend.has("kind") && value.kind != Dialect::kOpenAi) problems.add(backend.of("kind"), "an engine speaks the Dialect openai", "leave kind out");
+}
+
+// A name stands in headers, logs, metrics and file names.
+bool is_plain_name(std::string_view name) {
+  for (const char c : name) {
+    const bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
+    if (!good) return false;
+  }
+  return !name.empty() && name.size() <= 64 && name.front() != '.';
+}
+
+const Value* target_table(const Placed<Route>& route, std::size_t index) {
+  const Value* const list = route.table != nullptr ? route.table->find("targets") : nullptr;
+  return list != nullptr && index < list->items.size() ? &list->items[index] : nullptr;
+}
+
+void check_target(const Target& target, const Value* table, const std::vector<Placed<Backend>>& backends, Problems& problems) {
+  const Value* const named = table != nullptr ? table->find("backend") : nullptr;
+  const Place place = named != nullptr ? named->place : table != nullptr ? table->place : Place{};
+  if (target.backend.empty()) {
+    if (table != nullptr && table->kind == Value::Kind::kTable) problems.add(place, "a target has to name its backend", "as in: { backend = \"local\" }");
+    return;
+  }
+  std::vector<std::string> names;
+  for (const Placed<Backend>& backend : backends) {
+    if (backend.value.name == target.backend) return;
+    names.push_back(backend.value.name);
+  }
+  const auto meant = did_you_mean(target.backend, names);
+  std::string list;
+  for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
+  problems.add(place, "there is no backend " + toml_string(target.backend),
+               meant ? "did you mean \"" + *meant + "\"?" : list.empty() ? "add a [[backend]] of that name" : "there are: " + list);
+}
+
+void warn_idle(const Placed<Backend>& backend, Problems& problems) {
+  const Backend& value = backend.value;
+  const auto idle = [&](const char* key, bool set) {
+    if (set) problems.warn(backend.of(key), std::string(key) + " is not acted on in this version");
+  };
+  idle("max_concurrency", value.max_concurrency > 0);
+  idle("rate", !value.rate.empty());
+  idle("resume", value.resume != "auto");
+  idle("replicas", value.replicas > 1);
+  idle("standby", value.standby > 0);
+  idle("min_tokens_per_second", value.timeouts.min_tokens_per_second.value_or(0) > 0);
+}
+
+void warn_idle(const Placed<Route>& route, Problems& problems) {
+  const Route& value = route.value;
+  const auto idle = [&](const char* key, bool set) {
+    if (set) problems.warn(route.of(key), std::string(key) + " is not acted on in this version");
+  };
+  idle("policy", value.policy != "ordered");
+  idle("retries", route.has("retries") && value.retries > 1);
+  idle("retry_after_wait", value.retry_after_wait.count() > 0);
+  idle("hedge", value.hedge != "off");
+  idle("min_tokens_per_second", value.timeouts.min_tokens_per_second.value_or(0) > 0);
+}
+
+}  // namespace
+
+void check_server(const Placed<Server>& server, Problems& problems) {
+  const Server& value = server.value;
+  if (!value.listen.is_loopback() && !value.require_key) {
+    problems.add(server.of("listen"), value.listen.to_string() + " can be reached from other machines, and no API key is asked for",
+                 "listen on 127.0.0.1, or set require_key = true");
+  }
+  if (value.listen == value.admin_listen && value.listen.port != 0) {
+    problems.add(server.of(server.has("admin_listen") ? "admin_listen" : "listen"), "listen and admin_listen are the same address", "give admin_listen a port of its own");
+  }
+  if (!value.admin_listen.is_loopback()) {
+    problems.warn(server.of("admin_listen"), "the admin plane can be reached from other machines, and asks for no key", "keep it on 127.0.0.1, or behind a firewall");
+  }
+}
+
+void check_log(const Placed<Log>& log, Problems& problems) {
+  if (log.value.access.empty()) problems.add(log.of("access"), "log.access is empty", "auto, off, stderr, or a path");
+}
+
+void check_backends(const std::vector<Placed<Backend>>& backends, Problems& problems) {
+  for (std::size_t i = 0; i < backends.size(); ++i) {
+    const Placed<Backend>& backend = backends[i];
+    const std::string& name = backend.value.name;
+    if (name.empty()) {
+      problems.add(backend.of("name"), "a [[backend]] needs a name", "as in: name = \"deepseek\"");
+    } else if (!is_plain_name(name)) {
+      problems.add(backend.of("name"), toml_string(name) + " is no name", "letters, digits, '.', '-' and '_', at most 64");
+    }
+    for (std::size_t before = 0; before < i && !name.empty(); ++before) {
+      if (backends[before].value.name == name) {
+        problems.add(backend.of("name"), "there is another backend " + toml_string(name) + " in line " + std::to_string(backends[before].of("name").line), "give it a name of its own");
+        break;
+      }
+    }
+    if (!backend.value.rate.empty() && !is_rate(backend.value.rate)) {
+      problems.add(backend.of("rate"), toml_string(backend.value.rate) + " is no rate", "as in: rate = \"60/m\" (s, m or h)");
+    }
+    // A wrong word for the engine leaves it empty; that was told already.
+    if (backend.value.is_local()) {
+      check_local(backend, problems);
+    } else if (!backend.has("engine")) {
+      check_provider(backend, problems);
+    }
+  }
+}
+
+void check_routes(const std::vector<Placed<Route>>& routes, const std::vector<Placed<Backend>>& backends, Problems& problems) {
+  for (std::size_t i = 0; i < routes.size(); ++i) {
+    const Placed<Route>& route = routes[i];
+    if (route.value.model.empty()) problems.add(route.of("model"), "a Route's model is empty", "model = \"*\" serves every name");
+    if (route.value.hedge != "off" && route.value.hedge != "auto" && !parse_duration(route.value.hedge)) {
+      problems.add(route.of("hedge"), toml_string(route.value.hedge) + " is no hedge", "off, auto, or a duration such as \"800ms\"");
+    }
+    if (!route.has("targets") || (route.value.targets.empty() && route.table->find("targets")->items.empty() && route.table->find("targets")->kind == Value::Kind::kArray)) {
+      problems.add(route.of("targets"), "the Route " + toml_string(route.value.model) + " has no targets", "as in: targets = [{ backend = \"local\" }]");
+    }
+    for (std::size_t at = 0; at < route.value.targets.size(); ++at) check_target(route.value.targets[at], target_table(route, at), backends, problems);
+    for (std::size_t before = 0; before < i; ++before) {
+      if (routes[before].value.model != route.value.model || routes[before].value.workload != route.value.workload) continue;
+      problems.add(route.of("model"), "there is another Route for " + toml_string(route.value.model) + " in line " + std::to_string(routes[before].of("model").line),
+                   "put their targets together, or tell them apart by workload");
+      break;
+    }
+  }
+  if (routes.empty()) return;
+  for (const Placed<Backend>& backend : backends) {
+    const bool used = std::any_of(routes.begin(), routes.end(), [&](const Placed<Route>& route) {
+      return std::any_of(route.value.targets.begin(), route.value.targets.end(), [&](const Target& target) { return target.backend == backend.value.name; });
+    });
+    if (!used && !backend.value.name.empty()) problems.warn(backend.of("name"), "no Route names the backend " + backend.value.name);
+  }
+}
+
+void warn_of_idle_options(const Draft& draft, Problems& problems) {
+  if (draft.defaults.value.min_tokens_per_second > 0) {
+    problems.warn(draft.defaults.of("min_tokens_per_second"), "min_tokens_per_second is not acted on in this version");
+  }
+  for (const Placed<Backend>& backend : draft.backends) warn_idle(backend, problems);
+  for (const Placed<Route>& route : draft.routes) warn_idle(route, problems);
+}
+
+}  // namespace spillway::config

@@ -1,0 +1,33 @@
+// From what a file says to a whole Config: presets, secrets, and what must hold between options.
+#pragma once
+
+#include <vector>
+
+#include "config/config.h"
+#include "config/reader.h"
+
+namespace spillway::config {
+
+// A file as it was read, before anything was filled in.
+struct Draft {
+  Placed<Server> server;
+  Placed<Limits> limits;
+  Placed<Timeouts> defaults;
+  Placed<Log> log;
+  std::vector<Placed<Backend>> backends;
+  std::vector<Placed<Route>> routes;
+};
+
+// What the preset knows goes where the file says nothing; api_key is looked up.
+void complete_backend(Placed<Backend>& backend, const Environment& environment, Problems& problems);
+
+// Each section by itself and against the others.
+void check_server(const Placed<Server>& server, Problems& problems);
+void check_log(const Placed<Log>& log, Problems& problems);
+void check_backends(const std::vector<Placed<Backend>>& backends, Problems& problems);
+void check_routes(const std::vector<Placed<Route>>& routes, const std::vector<Placed<Backend>>& backends, Problems& problems);
+
+// Warns of options that are set, and that this version does not act on.
+void warn_of_idle_options(const Draft& draft, Problems& problems);
+
+}  // namespace spillway::config

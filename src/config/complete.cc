@@ -1,0 +1,70 @@
+// Presets and secrets.
+#include "base/file.h"
+#include "config/check.h"
+#include "config/presets.h"
+
+namespace spillway::config {
+
+namespace {
+
+constexpr std::uint64_t kMaxKeyFile = 64u << 10;  // bytes
+
+std::string_view trimmed(std::string_view text) {
+  const std::size_t first = text.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
+}
+
+// A key goes into a header field as it is (RFC 9110, 5.5).
+bool fits_a_header(std::string_view key) {
+  for (const char c : key) {
+    if (static_cast<unsigned char>(c) <= 0x20 || static_cast<unsigned char>(c) >= 0x7F) return false;
+  }
+  return true;
+}
+
+void look_up_key(Placed<Backend>& backend, Place place, const Environment& environment, Problems& problems) {
+  Secret& key = backend.value.api_key;
+  std::string found;
+  if (key.source.starts_with("env:")) {
+    const std::string name = key.source.substr(4);
+    const auto value = environment(name);
+    if (!value || trimmed(*value).empty()) {
+      return problems.add(place, "the environment variable " + name + " is not set" + (value ? " to anything" : ""),
+                          "export " + name + "=…, or name another source in api_key");
+    }
+    found = *value;
+  } else {
+    const std::string path = key.source.substr(5);
+    auto content = read_file(path, kMaxKeyFile);
+    if (!content) return problems.add(place, content.error().message, content.error().hint);
+    found = std::move(*content);
+    if (trimmed(found).empty()) return problems.add(place, path + " is empty", "write the key into it");
+  }
+  key.value = trimmed(found);
+  if (!fits_a_header(key.value)) {
+    key.value.clear();
+    problems.add(place, "the key from " + key.source + " holds spaces, line breaks or other characters that no key has",
+                 "only the key itself may stand there");
+  }
+}
+
+}  // namespace
+
+void complete_backend(Placed<Backend>& backend, const Environment& environment, Problems& problems) {
+  Backend& value = backend.value;
+  if (const Preset* const preset = find_preset(value.preset)) {
+    if (!backend.has("kind")) value.kind = preset->kind;
+    if (!backend.has("base_url") && !value.is_local()) value.base_url = preset->base_url;
+    if (!backend.has("tier")) value.tier = preset->tier;
+    if (!backend.has("region")) value.region = preset->region;
+    if (!backend.has("api_key") && !preset->key_variable.empty() && !value.is_local()) {
+      value.api_key.source = "env:" + std::string(preset->key_variable);
+    }
+  }
+  if (value.is_local() && !backend.has("tier")) value.tier = Tier::kEdge;
+  if (value.api_key.source.empty()) return;
+  look_up_key(backend, backend.has("api_key") ? backend.of("api_key") : backend.of("preset"), environment, problems);
+}
+
+}  // namespace spillway::config

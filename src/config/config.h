@@ -1,0 +1,165 @@
+// The effective configuration: typed, complete, validated, immutable once made.
+//
+// Every field is described once, in schema.cc, with its key, unit, default and one line of
+// documentation; the reader, `spillway check --print` and docs/configuration.md come from there.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/dialect.h"
+#include "base/log.h"
+#include "base/time.h"
+
+namespace spillway::config {
+
+// A listening address, as in "127.0.0.1:8080" or "[::1]:8080". Port 0: the system picks one.
+struct Address {
+  std::string host;  // an IP address, without brackets
+  std::uint16_t port = 0;
+
+  [[nodiscard]] bool is_loopback() const;
+  // "host:port", IPv6 hosts in brackets.
+  [[nodiscard]] std::string to_string() const;
+  bool operator==(const Address&) const = default;
+};
+
+// The reverse of to_string(); "localhost" stands for 127.0.0.1. Nothing for anything else.
+std::optional<Address> parse_address(std::string_view text);
+
+// [server]
+struct Server {
+  Address listen{"127.0.0.1", 8080};
+  Address admin_listen{"127.0.0.1", 8081};
+  int threads = 0;  // 0: one per core
+  bool require_key = false;
+  milliseconds drain_timeout{30'000};
+  bool operator==(const Server&) const = default;
+};
+
+// [limits]; sizes in bytes
+struct Limits {
+  std::uint64_t max_body = 32u << 20;
+  std::uint64_t max_header = 32u << 10;
+  std::uint32_t max_connections = 20'000;
+  milliseconds header_timeout{10'000};
+  milliseconds body_timeout{60'000};
+  milliseconds keep_alive_timeout{75'000};  // an idle client connection is kept so long
+  milliseconds write_timeout{60'000};       // a client that takes nothing for so long is left
+  std::uint64_t max_event = 8u << 20;       // one event of an upstream's stream
+  std::uint64_t max_response = 64u << 20;   // one whole answer of an upstream
+  std::uint32_t max_waiting = 1'000;        // requests that wait for a local engine to load, per thread
+  bool operator==(const Limits&) const = default;
+};
+
+// [defaults]: what holds for an Attempt, unless its Backend or Route says otherwise.
+struct Timeouts {
+  milliseconds connect{1'000};
+  milliseconds first_token{10'000};
+  milliseconds idle{10'000};
+  double min_tokens_per_second = 0;  // 0: off
+  milliseconds deadline{600'000};
+  bool operator==(const Timeouts&) const = default;
+};
+
+// The same keys on a [[backend]] or a [[route]]: only what is set there.
+struct TimeoutOverrides {
+  std::optional<milliseconds> connect;
+  std::optional<milliseconds> first_token;
+  std::optional<milliseconds> idle;
+  std::optional<double> min_tokens_per_second;
+  std::optional<milliseconds> deadline;
+  bool operator==(const TimeoutOverrides&) const = default;
+};
+
+// `overrides` laid over `base`.
+Timeouts overlay(const Timeouts& base, const TimeoutOverrides& overrides);
+
+// A secret that was read from the environment or from a file. Printing shows only where it came from.
+struct Secret {
+  std::string source;  // "env:NAME" or "file:PATH"; empty: none
+  std::string value;
+
+  [[nodiscard]] bool empty() const { return value.empty(); }
+  bool operator==(const Secret&) const = default;
+};
+
+// [[backend]]
+struct Backend {
+  std::string name;
+  std::string preset;
+  Dialect kind = Dialect::kOpenAi;
+  std::string base_url;  // http:// or https://, with or without a trailing /v1; empty for a local one
+  Secret api_key;
+  Tier tier = Tier::kCloud;
+  std::string region;
+  int max_concurrency = 0;
+  std::string rate;
+  std::string resume = "auto";
+  std::map<std::string, std::string> headers;
+  TimeoutOverrides timeouts;
+  std::string ca_file;  // PEM with further trusted certificate authorities; empty: the system's alone
+
+  // A local Backend: `engine` is set, `base_url` is not.
+  std::string engine;
+  std::string model;  // a Model in the store ("smollm2:135m") or the path of a GGUF file
+  int replicas = 1;
+  int standby = 0;
+  std::string launcher = "process";
+  int context = 4096;                    // tokens
+  int parallel = 2;                      // answers at once, per Replica
+  int engine_threads = 0;                // 0: the engine decides
+  milliseconds start_timeout{120'000};   // from start to the first good completion
+  std::vector<std::string> engine_args;  // handed on to the engine as they are
+
+  [[nodiscard]] bool is_local() const { return !engine.empty(); }
+  bool operator==(const Backend&) const = default;
+};
+
+struct Target {
+  std::string backend;
+  std::string model;   // empty: for a local Backend its own model, else the name the client asked for
+  double weight = 1;   // for policy "weighted"
+  bool operator==(const Target&) const = default;
+};
+
+// [[route]]
+struct Route {
+  std::string model = "*";
+  std::string workload;
+  std::string policy = "ordered";
+  std::vector<Target> targets;
+  int retries = 1;
+  milliseconds retry_after_wait{0};
+  std::string hedge = "off";
+  bool resume = true;
+  TimeoutOverrides timeouts;
+  bool operator==(const Route&) const = default;
+};
+
+// [log]
+struct Log {
+  log::Level level = log::Level::kInfo;
+  std::string access = "auto";  // "auto": DATA/log/access.jsonl; "off"; "stderr"; or a path
+  std::uint64_t access_max_size = 64u << 20;
+  int access_files = 4;
+  bool operator==(const Log&) const = default;
+};
+
+struct Config {
+  std::filesystem::path file;  // empty: made without one
+  Server server;
+  Limits limits;
+  Timeouts defaults;
+  Log log;
+  std::vector<Backend> backends;
+  std::vector<Route> routes;
+  bool operator==(const Config&) const = default;
+};
+
+}  // namespace spillway::config

@@ -1,0 +1,162 @@
+#include "config/load.h"
+
+#include <cstdlib>
+
+#include "base/file.h"
+#include "config/check.h"
+#include "config/presets.h"
+#include "config/schema.h"
+
+namespace spillway::config {
+
+namespace {
+
+constexpr std::uint64_t kMaxFile = 1u << 20;  // bytes
+constexpr const char* kDefaultModel = "smollm2:135m";
+
+template <class T>
+void read_list(std::vector<Placed<T>>& out, const Entry& entry, const Options<T>& options, Problems& problems) {
+  const std::string section = "[[" + entry.key + "]]";
+  if (entry.value.kind != Value::Kind::kArray) {
+    // [backend] for [[backend]] is the usual slip.
+    return problems.add(entry.place, "`" + entry.key + "` is a list of tables", "write " + section + ", with two brackets");
+  }
+  for (const Value& item : entry.value.items) out.push_back(read_table(item, section, options, problems));
+}
+
+Draft read_draft(const Value& root, Problems& problems) {
+  Draft draft;
+  for (const Entry& entry : root.entries) {
+    if (entry.key == "server") {
+      draft.server = read_table(entry.value, "[server]", server_options(), problems);
+    } else if (entry.key == "limits") {
+      draft.limits = read_table(entry.value, "[limits]", limits_options(), problems);
+    } else if (entry.key == "defaults") {
+      draft.defaults = read_table(entry.value, "[defaults]", defaults_options(), problems);
+    } else if (entry.key == "log") {
+      draft.log = read_table(entry.value, "[log]", log_options(), problems);
+    } else if (entry.key == "backend") {
+      read_list(draft.backends, entry, backend_options(), problems);
+    } else if (entry.key == "route") {
+      read_list(draft.routes, entry, route_options(), problems);
+    } else {
+      add_unknown(problems, entry, "the file", section_names());
+    }
+  }
+  return draft;
+}
+
+Backend default_local() {
+  Backend local;
+  local.name = "local";
+  local.engine = "llama.cpp";
+  local.model = kDefaultModel;
+  local.tier = Tier::kEdge;
+  return local;
+}
+
+// Every provider whose key is in the environment, then the local model; and the Route over them.
+void add_default_backends(Config& config, const Environment& environment, Problems& problems) {
+  Route route;
+  for (const Preset& preset : presets()) {
+    if (preset.key_variable.empty()) continue;
+    const auto key = environment(std::string(preset.key_variable));
+    if (!key || key->empty()) continue;
+    if (preset.kind != Dialect::kOpenAi) {
+      problems.warn({}, std::string(preset.key_variable) + " is set, but the Dialect " + std::string(to_string(preset.kind)) + " is not available in this version");
+      continue;
+    }
+    Placed<Backend> backend;
+    backend.value.name = preset.name;
+    backend.value.preset = preset.name;
+    complete_backend(backend, environment, problems);
+    route.targets.push_back({backend.value.name, std::string(preset.default_model), 1});
+    config.backends.push_back(std::move(backend.value));
+  }
+  config.backends.push_back(default_local());
+  route.targets.push_back({"local", "", 1});
+  config.routes.push_back(std::move(route));
+}
+
+Loaded finish(Config config, const Problems& problems) {
+  Loaded loaded;
+  loaded.problems = problems.errors();
+  loaded.warnings = problems.warnings();
+  if (loaded.problems.empty()) loaded.config = std::move(config);
+  return loaded;
+}
+
+}  // namespace
+
+Environment process_environment() {
+  return [](const std::string& name) -> std::optional<std::string> {
+    const char* const value = std::getenv(name.c_str());  // NOLINT(concurrency-mt-unsafe): nobody sets variables
+    if (value == nullptr) return std::nullopt;
+    return std::string(value);
+  };
+}
+
+Loaded load_text(std::string_view toml, const std::filesystem::path& path, const Environment& environment) {
+  Problems problems(path.string());
+  const Document document = parse_document(toml);
+  if (!document.error.empty()) {
+    problems.add(document.error_place, "this is no TOML: " + document.error, "see toml.io for how it is written");
+    return finish({}, problems);
+  }
+  Draft draft = read_draft(document.root, problems);
+  for (Placed<Backend>& backend : draft.backends) complete_backend(backend, environment, problems);
+  check_server(draft.server, problems);
+  check_log(draft.log, problems);
+  check_backends(draft.backends, problems);
+  check_routes(draft.routes, draft.backends, problems);
+  warn_of_idle_options(draft, problems);
+
+  Config config;
+  config.file = path;
+  config.server = draft.server.value;
+  config.limits = draft.limits.value;
+  config.defaults = draft.defaults.value;
+  config.log = draft.log.value;
+  for (Placed<Backend>& backend : draft.backends) config.backends.push_back(std::move(backend.value));
+  for (Placed<Route>& route : draft.routes) config.routes.push_back(std::move(route.value));
+  if (config.backends.empty()) {
+    if (config.routes.empty()) add_default_backends(config, environment, problems);
+  } else if (config.routes.empty()) {
+    Route all;
+    for (const Backend& backend : config.backends) all.targets.push_back({backend.name, "", 1});
+    config.routes.push_back(std::move(all));
+  }
+  return finish(std::move(config), problems);
+}
+
+Loaded load_file(const std::filesystem::path& path, const Environment& environment) {
+  const auto content = read_file(path, kMaxFile);
+  if (!content) {
+    Problems problems(path.string());
+    problems.add({}, content.error().message, content.error().hint);
+    return finish({}, problems);
+  }
+  return load_text(*content, path, environment);
+}
+
+Loaded embedded_default(const Environment& environment) {
+  Problems problems("");
+  Config config;
+  add_default_backends(config, environment, problems);
+  return finish(std::move(config), problems);
+}
+
+std::optional<std::filesystem::path> find_file(const std::optional<std::filesystem::path>& explicit_path, const Environment& environment) {
+  if (explicit_path) return explicit_path;
+  // One that is named has to be there; one that is looked for need not.
+  if (const auto named = environment("SPILLWAY_CONFIG"); named && !named->empty()) return *named;
+  std::error_code ignored;
+  if (std::filesystem::exists("spillway.toml", ignored)) return "spillway.toml";
+  if (const auto home = environment("HOME"); home && !home->empty()) {
+    std::filesystem::path file = std::filesystem::path(*home) / ".config/spillway/spillway.toml";
+    if (std::filesystem::exists(file, ignored)) return file;
+  }
+  return std::nullopt;
+}
+
+}  // namespace spillway::config

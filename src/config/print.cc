@@ -1,0 +1,43 @@
+#include "config/schema.h"
+
+namespace spillway::config {
+
+namespace {
+
+template <class T>
+void print_table(std::string& out, std::string_view header, const T& from, const Options<T>& options) {
+  out += (out.empty() ? "" : "\n") + std::string(header) + "\n";
+  for (const Option<T>& option : options) {
+    if (const std::string value = option.print(from); !value.empty()) out += option.key + " = " + value + "\n";
+  }
+}
+
+}  // namespace
+
+std::string print(const Config& config) {
+  std::string out;
+  print_table(out, "[server]", config.server, server_options());
+  print_table(out, "[limits]", config.limits, limits_options());
+  print_table(out, "[defaults]", config.defaults, defaults_options());
+  print_table(out, "[log]", config.log, log_options());
+  for (const Backend& backend : config.backends) {
+    if (backend.is_local()) {
+      Options<Backend> own = backend_options();
+      std::erase_if(own, [](const Option<Backend>& option) { return option.key == "kind"; });
+      print_table(out, "[[backend]]", backend, own);
+      continue;
+    }
+    Options<Backend> own = backend_options();
+    std::erase_if(own, [](const Option<Backend>& option) {
+      for (const char* local : {"model", "replicas", "standby", "launcher", "context", "parallel", "engine_threads", "start_timeout", "engine_args"}) {
+        if (option.key == local) return true;
+      }
+      return false;
+    });
+    print_table(out, "[[backend]]", backend, own);
+  }
+  for (const Route& route : config.routes) print_table(out, "[[route]]", route, route_options());
+  return out;
+}
+
+}  // namespace spillway::config

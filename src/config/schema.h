@@ -1,0 +1,28 @@
+// The list of all options: the one place where a key, its unit and its documentation stand. Defaults
+// are the initial values of the structs in config.h.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/config.h"
+#include "config/reader.h"
+
+namespace spillway::config {
+
+const Options<Server>& server_options();
+const Options<Limits>& limits_options();
+const Options<Timeouts>& defaults_options();
+const Options<Log>& log_options();
+const Options<Backend>& backend_options();
+const Options<Route>& route_options();
+const Options<Target>& target_options();
+
+// A TOML basic string, quotes included.
+std::string toml_string(std::string_view text);
+
+// Names of every section that a file may have.
+std::vector<std::string> section_names();
+
+}  // namespace spillway::config

@@ -1,0 +1,29 @@
+// Values as they are written in a config: durations, sizes, rates, addresses.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/time.h"
+
+namespace spillway::config {
+
+// "250ms", "3s", "5m", "1h"; a whole number and a unit. Nothing for anything else, or beyond 10 years.
+std::optional<milliseconds> parse_duration(std::string_view text);
+// The largest unit that takes it whole: "90s", "2m".
+std::string print_duration(milliseconds duration);
+
+// Bytes: "8MiB", "64KiB", "1GiB" (powers of 1024), "10MB", "5kB", "1GB" (of 1000), "100B".
+std::optional<std::uint64_t> parse_size(std::string_view text);
+std::string print_size(std::uint64_t bytes);
+
+// "60/m": a whole number, and per second, minute or hour.
+bool is_rate(std::string_view text);
+
+// http:// or https://, a host, perhaps a port and a path; no user, query or fragment. Why it is none,
+// or empty when it is one.
+std::string why_no_base_url(std::string_view text);
+
+}  // namespace spillway::config
