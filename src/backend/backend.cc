@@ -1,0 +1,81 @@
+#include "backend/backend.h"
+
+#include <algorithm>
+
+#include "http/tls.h"
+
+namespace spillway::backend {
+
+std::string chat_path(const http::Url& base_url) {
+  return (base_url.path.empty() ? "/v1" : base_url.path) + "/chat/completions";
+}
+
+Result<std::shared_ptr<Backend>> Backend::make(const config::Backend& settings, record::ThreadMetrics& metrics) {
+  std::shared_ptr<Backend> made(new Backend(settings, metrics.backend(settings.name)));
+  if (settings.is_local()) {
+    made->origin_.url.host = "127.0.0.1";
+    return made;
+  }
+  Result<http::Url> url = http::parse_url(settings.base_url);
+  if (!url) return url.error();
+  made->origin_.url = *url;
+  made->origin_.key = settings.name + " " + settings.base_url;
+  if (url->tls) {
+    auto context = http::make_client_context(settings.ca_file);
+    if (!context) return context.error();
+    made->origin_.tls = *context;
+  }
+  made->render_head(settings.api_key.value);
+  return made;
+}
+
+void Backend::render_head(std::string_view key) {
+  chat_head_ = "POST " + chat_path(origin_.url) + " HTTP/1.1\r\nHost: " + origin_.url.authority() +
+               "\r\nContent-Type: application/json\r\nAccept-Encoding: identity\r\n";
+  if (!key.empty()) chat_head_.append("Authorization: Bearer ").append(key).append("\r\n");
+  for (const auto& [name, value] : settings_.headers) chat_head_.append(name).append(": ").append(value).append("\r\n");
+}
+
+bool Backend::overrides(std::string_view header_name) const {
+  return std::any_of(settings_.headers.begin(), settings_.headers.end(),
+                     [&](const auto& own) { return equals_ignore_case(own.first, header_name); });
+}
+
+void Backend::set_local(const LocalStatus& status) {
+  local_ = status;
+  if (status.state == LocalStatus::State::kReady) {
+    origin_.url.port = status.port;
+    origin_.key = settings_.name + " " + std::to_string(status.port) + " " + status.key;
+    render_head(status.key);
+  }
+  if (status.state == LocalStatus::State::kLoading) return;
+  // notify() runs the waiter's coroutine, which may come back here: take the list first.
+  const std::vector<Waiter*> waiters = std::exchange(waiters_, {});
+  for (Waiter* waiter : waiters) waiter->event_.notify();
+}
+
+void Backend::Waiter::abort() {
+  aborted_ = true;
+  if (waiting_) event_.notify();
+}
+
+Task<Backend::Wait> Backend::wait_ready(LoopTimers& timers, TimePoint until, std::size_t max_waiting, Waiter& waiter) {
+  if (ready()) co_return Wait::kReady;
+  if (local_.state == LocalStatus::State::kStopped) co_return Wait::kStopped;
+  if (waiters_.size() >= max_waiting) co_return Wait::kTooMany;
+  LoopTimers::Entry timer(timers, [&waiter] {
+    waiter.late_ = true;
+    waiter.event_.notify();
+  });
+  timer.arm(until);
+  waiters_.push_back(&waiter);
+  waiter.waiting_ = true;
+  co_await waiter.event_.wait();
+  waiter.waiting_ = false;
+  std::erase(waiters_, &waiter);
+  if (waiter.aborted_) co_return Wait::kAborted;
+  if (ready()) co_return Wait::kReady;
+  co_return waiter.late_ ? Wait::kLate : Wait::kStopped;
+}
+
+}  // namespace spillway::backend

@@ -1,0 +1,90 @@
+// A Backend as one thread uses it: where it is, how it is asked, whether a local one is there yet.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/event.h"
+#include "base/loop_timers.h"
+#include "base/result.h"
+#include "config/config.h"
+#include "http/client.h"
+#include "record/metrics.h"
+
+namespace spillway::backend {
+
+// What the fleet says of a local Backend's Replica. Told to each thread by a message.
+struct LocalStatus {
+  enum class State {
+    kLoading,  // it is being started; requests wait
+    kReady,
+    kStopped,  // it is not coming
+  };
+  State state = State::kLoading;
+  std::uint16_t port = 0;
+  std::string key;  // the Replica's own API key
+  // Keeps the Replica running: it is not stopped while a thread may still ask it.
+  std::shared_ptr<const void> lease;
+};
+
+// One thread; shared by the Routes that name it, and kept over a reload while its settings stay.
+class Backend {
+ public:
+  // `ca_file` and the like are read here; fails where they cannot be.
+  static Result<std::shared_ptr<Backend>> make(const config::Backend& settings, record::ThreadMetrics& metrics);
+
+  [[nodiscard]] const config::Backend& settings() const { return settings_; }
+  [[nodiscard]] const std::string& name() const { return settings_.name; }
+  [[nodiscard]] record::BackendSeries& series() { return series_; }
+  [[nodiscard]] const http::Origin& origin() const { return origin_; }
+
+  // Request line and header of a chat completion up to where per-request fields follow: method,
+  // path, Host, credentials, content type, the Backend's own `headers`. Lines end in CRLF.
+  [[nodiscard]] const std::string& chat_head() const { return chat_head_; }
+  // The client's field of that name must give way to one of the Backend's own `headers`.
+  [[nodiscard]] bool overrides(std::string_view header_name) const;
+
+  [[nodiscard]] bool is_local() const { return settings_.is_local(); }
+  // A Backend that is not local is always ready.
+  [[nodiscard]] bool ready() const { return !is_local() || local_.state == LocalStatus::State::kReady; }
+  [[nodiscard]] bool loading() const { return is_local() && local_.state == LocalStatus::State::kLoading; }
+
+  void set_local(const LocalStatus& status);
+
+  enum class Wait { kReady, kStopped, kLate, kAborted, kTooMany };
+  // Waits until a local Backend is ready; at most `max_waiting` at once do.
+  class Waiter;
+  Task<Wait> wait_ready(LoopTimers& timers, TimePoint until, std::size_t max_waiting, Waiter& waiter);
+
+  // Lets one wait_ready() be ended from outside.
+  class Waiter {
+   public:
+    void abort();
+
+   private:
+    friend class Backend;
+    Event event_;
+    bool waiting_ = false;
+    bool late_ = false;
+    bool aborted_ = false;
+  };
+
+ private:
+  Backend(const config::Backend& settings, record::BackendSeries& series) : settings_(settings), series_(series) {}
+  void render_head(std::string_view key);
+
+  config::Backend settings_;
+  record::BackendSeries& series_;
+  http::Origin origin_;
+  std::string chat_head_;
+  LocalStatus local_;
+  std::vector<Waiter*> waiters_;
+};
+
+// "/v1/chat/completions" for a base URL without a path; otherwise that path and "/chat/completions",
+// as the SDKs build it.
+std::string chat_path(const http::Url& base_url);
+
+}  // namespace spillway::backend

@@ -1,0 +1,93 @@
+#include "route/route_table.h"
+
+#include <algorithm>
+
+#include "base/json_text.h"
+#include "base/text.h"
+
+namespace spillway::route {
+
+namespace {
+
+bool is_glob(std::string_view pattern) { return pattern.find_first_of("*?") != std::string_view::npos; }
+
+std::size_t specificity(std::string_view pattern) {
+  return static_cast<std::size_t>(std::count_if(pattern.begin(), pattern.end(), [](char c) { return c != '*' && c != '?'; }));
+}
+
+// Exact names first, then the longest literal text, then those with a label.
+bool goes_before(const Route& a, const Route& b) {
+  const bool glob_a = is_glob(a.settings.model);
+  const bool glob_b = is_glob(b.settings.model);
+  if (glob_a != glob_b) return glob_b;
+  const std::size_t literal_a = specificity(a.settings.model);
+  const std::size_t literal_b = specificity(b.settings.model);
+  if (glob_a && literal_a != literal_b) return literal_a > literal_b;
+  return !a.settings.workload.empty() && b.settings.workload.empty();
+}
+
+std::string as_json(const std::string& text) {
+  std::string out;
+  json::append_string(out, text);
+  return out;
+}
+
+}  // namespace
+
+RouteTable::RouteTable(const config::Config& config, const Backends& backends, record::ThreadMetrics& metrics) {
+  for (const config::Route& settings : config.routes) {
+    Route route;
+    route.settings = settings;
+    const std::string name = settings.workload.empty() ? settings.model : settings.model + "#" + settings.workload;
+    route.series = &metrics.route(name);
+    route.deadline = settings.timeouts.deadline.value_or(config.defaults.deadline);
+    for (const config::Target& wanted : settings.targets) {
+      const auto found = backends.find(wanted.backend);
+      if (found == backends.end()) continue;  // refused when the Config was read
+      const config::Backend& backend = found->second->settings();
+      Target target;
+      target.backend = found->second;
+      std::string model = wanted.model;
+      if (model.empty() && backend.is_local()) model = backend.model;
+      if (!model.empty()) target.quoted_model = as_json(model);
+      target.timeouts = config::overlay(config::overlay(config.defaults, backend.timeouts), settings.timeouts);
+      route.targets.push_back(std::move(target));
+    }
+    // Behind those that go before it or are alike: the order of the file decides between equals.
+    const auto place = std::upper_bound(routes_.begin(), routes_.end(), route, goes_before);
+    routes_.insert(place, std::move(route));
+  }
+}
+
+const Route* RouteTable::match(std::string_view model, std::string_view workload) const {
+  for (const Route& route : routes_) {
+    if (!route.settings.workload.empty() && route.settings.workload != workload) continue;
+    if (glob_match(route.settings.model, model)) return &route;
+  }
+  return nullptr;
+}
+
+std::vector<RouteTable::Model> RouteTable::models() const {
+  std::vector<Model> out;
+  const auto add = [&](const std::string& name, const std::string& backend) {
+    for (const Model& known : out) {
+      if (known.name == name) return;
+    }
+    out.push_back({name, backend});
+  };
+  for (const Route& route : routes_) {
+    if (route.targets.empty()) continue;
+    if (!is_glob(route.settings.model)) add(route.settings.model, route.targets.front().backend->name());
+  }
+  for (const Route& route : routes_) {
+    for (std::size_t i = 0; i < route.targets.size(); ++i) {
+      const config::Backend& backend = route.targets[i].backend->settings();
+      const config::Target& wanted = route.settings.targets[i];
+      const std::string& name = !wanted.model.empty() ? wanted.model : backend.model;
+      if (!name.empty() && match(name, "") != nullptr) add(name, backend.name);
+    }
+  }
+  return out;
+}
+
+}  // namespace spillway::route

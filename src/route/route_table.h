@@ -1,0 +1,55 @@
+// From the model name that a client asks for to the Targets that may answer.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "backend/backend.h"
+#include "config/config.h"
+#include "record/metrics.h"
+
+namespace spillway::route {
+
+// A Backend plus the model name to ask it for, and the time limits that hold there.
+struct Target {
+  std::shared_ptr<backend::Backend> backend;
+  std::string quoted_model;  // as JSON text; empty: the name that the client asked for
+  config::Timeouts timeouts;
+};
+
+struct Route {
+  config::Route settings;
+  std::vector<Target> targets;
+  milliseconds deadline{};
+  record::RouteSeries* series = nullptr;
+};
+
+// Immutable once made; one for each thread and Config. An Exchange keeps the one it began with.
+class RouteTable {
+ public:
+  using Backends = std::unordered_map<std::string, std::shared_ptr<backend::Backend>>;
+
+  RouteTable(const config::Config& config, const Backends& backends, record::ThreadMetrics& metrics);
+
+  // The Route for `model` and the request's workload label (empty: none). An exact name goes before
+  // a glob, a more specific glob (more characters that are not wild) before a less specific one,
+  // a Route with that label before one without. Null: none.
+  [[nodiscard]] const Route* match(std::string_view model, std::string_view workload) const;
+
+  struct Model {
+    std::string name;
+    std::string backend;  // that is asked first
+  };
+  // The names that clients can count on: those of Routes that are no globs, and of their Targets.
+  [[nodiscard]] std::vector<Model> models() const;
+
+  [[nodiscard]] const std::vector<Route>& routes() const { return routes_; }
+
+ private:
+  std::vector<Route> routes_;  // in the order in which they are tried
+};
+
+}  // namespace spillway::route
