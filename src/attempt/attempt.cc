@@ -1,0 +1,220 @@
+#include "attempt/attempt.h"
+
+#include "api/openai/chat_answer.h"
+#include "attempt/forward.h"
+#include "attempt/relay.h"
+
+namespace spillway::attempt {
+
+namespace {
+
+constexpr seconds kErrorBodyTime{2};                // to read what an upstream says of its failure
+constexpr std::size_t kErrorBodyBytes = 64u << 10;  // of it
+constexpr milliseconds kTailTime{50};  // after the last event, for the framing's end, so that the connection can be kept
+
+bool begins_like_html(std::string_view body) {
+  const std::size_t first = body.find_first_not_of(" \t\r\n");
+  return first != std::string_view::npos && body[first] == '<';
+}
+
+asio::const_buffer buffer(std::string_view text) { return {text.data(), text.size()}; }
+
+}  // namespace
+
+Attempt::Attempt(const Context& context, const route::Target& target, const Ask& ask, http::ResponseWriter& client,
+                 std::function<void(std::string_view)> commit)
+    : context_(context), target_(target), ask_(ask), client_(client), commit_(std::move(commit)), began_at_(now()) {
+  target_.backend->series().in_flight.add();
+}
+
+Attempt::~Attempt() {
+  target_.backend->series().in_flight.subtract();
+  if (upstream_) context_.pool.give_back(std::move(upstream_));
+}
+
+void Attempt::abort() {
+  aborted_ = true;
+  waiter_.abort();
+  if (upstream_) upstream_->abort();
+}
+
+Task<Outcome> Attempt::run() {
+  if (!target_.backend->ready()) {
+    Outcome waited = co_await wait_for_local();
+    if (waited.cls != OutcomeClass::kAnswered) co_return waited;
+  }
+  bool stale = false;
+  Outcome outcome = co_await run_once(stale);
+  // A kept connection that the other side closed just as it was used: not a failure of the Backend.
+  if (stale && !aborted_) {
+    context_.pool.clear(target_.backend->origin().key);
+    outcome = co_await run_once(stale);
+  }
+  co_return outcome;
+}
+
+Task<Outcome> Attempt::wait_for_local() {
+  const TimePoint until = ask_.deadline.capped(target_.backend->settings().start_timeout, now());
+  const auto waited = co_await target_.backend->wait_ready(context_.timers, until, ask_.limits.max_waiting, waiter_);
+  using Wait = backend::Backend::Wait;
+  switch (waited) {
+    case Wait::kReady: co_return Outcome{};
+    case Wait::kAborted: co_return Outcome{OutcomeClass::kAbandoned, 0, "the client left"};
+    case Wait::kTooMany: co_return Outcome{OutcomeClass::kOverload, 0, "too many requests wait for the engine to load"};
+    case Wait::kStopped: co_return Outcome{OutcomeClass::kConnect, 0, "the engine is not running"};
+    case Wait::kLate: break;
+  }
+  Outcome late{OutcomeClass::kConnect, 0, "the engine was not ready in time"};
+  if (ask_.deadline.passed(now())) {
+    late.cls = OutcomeClass::kAbandoned;
+    late.deadline = true;
+  }
+  co_return late;
+}
+
+TimePoint Attempt::answer_by() const {
+  // A whole answer says nothing until it is there. A local engine is watched by the fleet, which
+  // sees it die at once, so a long answer of it is not taken for silence.
+  if (target_.backend->is_local() && !ask_.chat.stream) return ask_.deadline.at();
+  return first_token_by_;
+}
+
+Outcome Attempt::connection_failed(http::ClientStatus status) const {
+  Outcome outcome{class_of_connection(status, upstream_->head_done()), 0, upstream_->failure()};
+  if (upstream_->head_done()) outcome.status = upstream_->status();
+  if (status == http::ClientStatus::kTimeout && ask_.deadline.passed(now())) {
+    outcome = Outcome{OutcomeClass::kAbandoned, outcome.status, "the deadline passed"};
+    outcome.deadline = true;
+  }
+  return outcome;
+}
+
+Task<Outcome> Attempt::run_once(bool& stale) {
+  const bool retried = std::exchange(stale, false);
+  const http::Origin& origin = target_.backend->origin();
+  upstream_ = retried ? nullptr : context_.pool.take(origin);
+  const bool reused = upstream_ != nullptr;
+  if (!reused) {
+    upstream_ = context_.pool.make();
+    const TimePoint from = now();
+    const TimePoint until = ask_.deadline.capped(target_.timeouts.connect, from);
+    const http::ClientStatus opened = co_await upstream_->open(origin, context_.resolver, until);
+    if (opened != http::ClientStatus::kOk) {
+      Outcome outcome = connection_failed(opened);
+      if (opened == http::ClientStatus::kTimeout && !outcome.deadline) {
+        outcome = Outcome{OutcomeClass::kConnect, 0, "not connected within connect_timeout"};
+      }
+      co_return outcome;
+    }
+    connect_ms_ = to_ms(now() - from);
+  }
+
+  const std::string_view body = ask_.request.body;
+  std::array<asio::const_buffer, 4> buffers{};
+  std::size_t body_bytes = body.size();
+  if (target_.quoted_model.empty()) {
+    buffers = {asio::const_buffer(), buffer(body)};
+  } else {
+    const auto pieces = api::openai::splice_model(body, ask_.chat, target_.quoted_model);
+    body_bytes = pieces[0].size() + pieces[1].size() + pieces[2].size();
+    buffers = {asio::const_buffer(), buffer(pieces[0]), buffer(pieces[1]), buffer(pieces[2])};
+  }
+  const std::string head = request_head(*target_.backend, ask_.request.headers, body_bytes);
+  buffers[0] = buffer(head);
+
+  sent_at_ = now();
+  first_token_by_ = ask_.deadline.capped(target_.timeouts.first_token, sent_at_);
+  http::ClientStatus status = co_await upstream_->send(buffers, answer_by());
+  while (status == http::ClientStatus::kOk && !upstream_->head_done()) status = co_await upstream_->receive(answer_by());
+  if (!upstream_->head_done()) {
+    stale = reused && status == http::ClientStatus::kClosed && !upstream_->anything_received();
+    co_return connection_failed(status);
+  }
+
+  upstream_->read_headers(headers_);
+  content_type_ = headers_.get("content-type");
+  retry_after_ = headers_.get("retry-after");
+  upstream_fields_.clear();
+  append_response_fields(upstream_fields_, headers_);
+  if (upstream_->status() != 200) co_return co_await answer_refusal(status);
+  const std::string_view coding = headers_.get("content-encoding");
+  if (!coding.empty() && !equals_ignore_case(coding, "identity")) {
+    co_return Outcome{OutcomeClass::kGarbage, 200, "a compressed answer, though none was asked for"};
+  }
+  const bool events = content_type_.size() >= 17 && equals_ignore_case(std::string_view(content_type_).substr(0, 17), "text/event-stream");
+  if (ask_.chat.stream && events) co_return co_await answer_stream(status);
+  co_return co_await answer_whole(status);
+}
+
+Task<http::ClientStatus> Attempt::receive_all(http::ClientStatus received, TimePoint until) {
+  while (received == http::ClientStatus::kOk) received = co_await upstream_->receive(until);
+  co_return received;
+}
+
+Task<Outcome> Attempt::answer_stream(http::ClientStatus received) {
+  Relay relay(*upstream_, client_,
+              {first_token_by_, target_.timeouts.idle, ask_.deadline, ask_.limits.max_event}, [this] {
+                committed_ = true;
+                commit_(upstream_fields_);
+              });
+  Outcome outcome = co_await relay.run(received);
+  events_ = relay.events();
+  if (relay.committed()) {
+    first_token_ms_ = to_ms(relay.first_token_at() - sent_at_);
+    target_.backend->series().first_token.observe(relay.first_token_at() - sent_at_);
+  }
+  if (outcome.cls == OutcomeClass::kAnswered) {
+    if (!co_await client_.end_stream()) co_return Outcome{OutcomeClass::kAbandoned, 200, "the client left"};
+    if (!upstream_->complete()) co_await upstream_->receive(now() + kTailTime);
+  }
+  co_return outcome;
+}
+
+Task<Outcome> Attempt::answer_whole(http::ClientStatus received) {
+  const http::ClientStatus status = co_await receive_all(received, answer_by());
+  if (status != http::ClientStatus::kComplete) co_return connection_failed(status);
+  const std::string_view body = upstream_->body();
+  const api::openai::Answer answer = api::openai::read_answer(body);
+  using Kind = api::openai::Answer::Kind;
+  switch (answer.kind) {
+    case Kind::kError:
+      co_return Outcome{OutcomeClass::kServer, 200, answer.error_message.empty() ? "an error object" : answer.error_message};
+    case Kind::kEmpty: co_return Outcome{OutcomeClass::kEmpty, 200, "an answer without content"};
+    case Kind::kGarbage:
+      co_return Outcome{OutcomeClass::kGarbage, 200, begins_like_html(body) ? "an HTML page" : "not a chat completion"};
+    case Kind::kGood: break;
+  }
+  if (ask_.chat.stream) co_return Outcome{OutcomeClass::kGarbage, 200, "a whole answer where a stream was asked for"};
+  first_token_ms_ = to_ms(now() - sent_at_);
+  target_.backend->series().first_token.observe(now() - sent_at_);
+  committed_ = true;
+  commit_(upstream_fields_);
+  if (!co_await client_.send(200, content_type_, body)) co_return Outcome{OutcomeClass::kAbandoned, 200, "the client left"};
+  co_return Outcome{OutcomeClass::kAnswered, 200, {}};
+}
+
+Task<Outcome> Attempt::answer_refusal(http::ClientStatus received) {
+  const int status_code = upstream_->status();
+  Outcome outcome{class_of_status(status_code), status_code, {}};
+  const bool pass_through = outcome.cls == OutcomeClass::kClient;
+  TimePoint until = ask_.deadline.capped(kErrorBodyTime, now());
+  http::ClientStatus status = received;
+  while (status == http::ClientStatus::kOk && (pass_through || upstream_->body().size() < kErrorBodyBytes)) {
+    status = co_await upstream_->receive(until);
+  }
+  if (status == http::ClientStatus::kAborted) co_return connection_failed(status);
+  if (pass_through) {
+    if (status != http::ClientStatus::kComplete) co_return connection_failed(status);
+    outcome.detail = api::openai::error_message_of(upstream_->body());
+    if (client_.begun()) co_return outcome;  // keep-alive comments went out: told in-band by the Exchange
+    committed_ = true;
+    commit_(upstream_fields_);
+    if (!co_await client_.send(status_code, content_type_, upstream_->body())) outcome.cls = OutcomeClass::kAbandoned;
+    co_return outcome;
+  }
+  if (status == http::ClientStatus::kComplete) outcome.detail = api::openai::error_message_of(upstream_->body());
+  if (outcome.detail.empty()) outcome.detail = http::reason_phrase(status_code);
+  co_return outcome;
+}
+
+}  // namespace spillway::attempt

@@ -1,0 +1,252 @@
+#include "attempt/exchange.h"
+
+#include <charconv>
+
+#include "base/ids.h"
+#include "base/text.h"
+
+namespace spillway::attempt {
+
+namespace {
+
+constexpr std::size_t kMaxRequestId = 128;  // a client's own id that is longer is replaced
+
+// A client's id goes into headers and logs, so only what is harmless in both is taken over.
+bool usable_id(std::string_view id) {
+  if (id.empty() || id.size() > kMaxRequestId) return false;
+  for (const char c : id) {
+    if (c < 0x21 || c > 0x7E || c == '"' || c == '\\') return false;
+  }
+  return true;
+}
+
+std::string in_band(const api::ApiError& error) {
+  return "data: " + api::render_error(Dialect::kOpenAi, error) + "\n\n";
+}
+
+}  // namespace
+
+Exchange::Exchange(const Context& context, std::shared_ptr<const route::RouteTable> table,
+                   std::shared_ptr<const config::Config> config, http::ServerConnection& connection,
+                   const http::Request& request)
+    : context_(context),
+      table_(std::move(table)),
+      config_(std::move(config)),
+      connection_(connection),
+      client_(connection.response()),
+      request_(request),
+      keep_alive_timer_(context.timers, [this] { keep_alive(); }),
+      began_at_(now()) {
+  const std::string_view own = request.headers.get("x-request-id");
+  request_id_ = usable_id(own) ? std::string(own) : new_request_id();
+}
+
+Task<> Exchange::run() {
+  connection_.on_client_gone([this] {
+    if (current_ != nullptr) current_->abort();
+  });
+  co_await answer();
+  keep_alive_timer_.disarm();
+  write_record();
+}
+
+std::optional<Deadline> Exchange::deadline_of(const route::Route& route) const {
+  if (!request_.headers.has("x-spillway-deadline-ms")) return Deadline::after(route.deadline, began_at_);
+  const std::string_view asked = request_.headers.get("x-spillway-deadline-ms");
+  std::int64_t number = 0;
+  const auto parsed = std::from_chars(asked.data(), asked.data() + asked.size(), number);
+  if (parsed.ec != std::errc() || parsed.ptr != asked.data() + asked.size() || number <= 0) return std::nullopt;
+  // A request may shorten the Route's deadline, never lengthen it.
+  const std::int64_t limit = std::min<std::int64_t>(route.deadline.count(), number);
+  return Deadline::after(milliseconds(limit), began_at_);
+}
+
+Task<> Exchange::answer() {
+  auto decoded = api::openai::decode_chat_request(request_.body);
+  if (auto* error = std::get_if<api::ApiError>(&decoded)) {
+    co_await fail(std::move(*error));
+    co_return;
+  }
+  chat_ = std::move(std::get<api::openai::ChatRequest>(decoded));
+  route_ = table_->match(chat_.model, request_.headers.get("x-spillway-workload"));
+  if (route_ == nullptr) {
+    co_await fail({404, "no_target", "no Route serves the model \"" + chat_.model + "\"; GET /v1/models lists those that are", "model"});
+    co_return;
+  }
+  const std::optional<Deadline> deadline = deadline_of(*route_);
+  if (!deadline) {
+    co_await fail(api::invalid_request("the field x-spillway-deadline-ms has to be a whole number of milliseconds, at least 1"));
+    co_return;
+  }
+  if (chat_.stream) keep_alive_timer_.arm(began_at_ + kKeepAliveAfter);
+
+  const Ask ask{request_, chat_, *deadline, config_->limits};
+  // In order; but a local engine that is still loading is asked after those that can answer now.
+  std::vector<bool> asked(route_->targets.size());
+  for (const bool also_loading : {false, true}) {
+    for (std::size_t i = 0; i < asked.size(); ++i) {
+      const route::Target& target = route_->targets[i];
+      if (asked[i] || (target.backend->loading() && !also_loading)) continue;
+      if (ask.deadline.passed(now())) {
+        co_await fail({504, "deadline_exceeded", "the deadline passed after " + std::to_string(tried_.size()) + " Attempt(s)"});
+        co_return;
+      }
+      asked[i] = true;
+      if (co_await try_target(target, ask)) co_return;
+    }
+  }
+  co_await fail_all();
+}
+
+// True: the Exchange has ended.
+Task<bool> Exchange::try_target(const route::Target& target, const Ask& ask) {
+  tried_.emplace_back();
+  tried_.back().backend = target.backend.get();
+  Attempt attempt(context_, target, ask, client_, [this](std::string_view fields) {
+    answered_by_ = tried_.back().backend;
+    commit(fields);
+  });
+  current_ = &attempt;
+  Outcome outcome = connection_.client_gone() ? Outcome{OutcomeClass::kAbandoned, 0, "the client left"}
+                                              : co_await attempt.run();
+  current_ = nullptr;
+
+  backend::Backend& backend = *target.backend;
+  backend.series().attempts[static_cast<std::size_t>(outcome.cls)].add();
+  backend.series().events.add(attempt.events());
+  Tried& tried = tried_.back();
+  tried.line = {backend.name(),       to_word(outcome.cls),     outcome.status,
+                attempt.connect_ms(), attempt.first_token_ms(), attempt.total_ms()};
+  tried.outcome = outcome;
+  events_ += attempt.events();
+  if (outcome.cls == OutcomeClass::kRateLimited && retry_after_.empty()) retry_after_ = attempt.retry_after();
+  if (attempt.first_token_ms() >= 0) first_token_ms_ = to_ms(now() - began_at_) - attempt.total_ms() + attempt.first_token_ms();
+
+  if (connection_.client_gone() || client_.failed()) {
+    context_.metrics.clients_gone.add();
+    co_return true;
+  }
+  if (outcome.cls == OutcomeClass::kAnswered) {
+    backend.series().bytes.add(client_.body_bytes());
+    co_return true;
+  }
+  if (outcome.deadline) {
+    co_await fail({504, "deadline_exceeded",
+                   "the deadline passed after " + std::to_string(tried_.size()) + " Attempt(s), the last at " + backend.name()});
+    co_return true;
+  }
+  if (attempt.committed() && outcome.cls != OutcomeClass::kClient) {
+    co_await fail({502, "stream_broken",
+                   "the answer was cut in the middle: " + backend.name() + ": " + std::string(to_word(outcome.cls)) + " (" +
+                       outcome.detail + "); ask again"});
+    co_return true;
+  }
+  if (outcome.cls == OutcomeClass::kClient) {
+    if (!client_.finished()) co_await fail({outcome.status, "invalid_request", backend.name() + ": " + outcome.detail});
+    co_return true;
+  }
+  co_return false;
+}
+
+Task<> Exchange::fail_all() {
+  bool all_rate_limited = !tried_.empty();
+  bool all_full = !tried_.empty();
+  std::string list;
+  for (const Tried& tried : tried_) {
+    all_rate_limited = all_rate_limited && tried.outcome.cls == OutcomeClass::kRateLimited;
+    all_full = all_full && tried.outcome.cls == OutcomeClass::kOverload && tried.outcome.status == 0;
+    if (!list.empty()) list += "; ";
+    list += tried.backend->name() + ": " + std::string(to_word(tried.outcome.cls));
+    if (tried.outcome.status != 0) list += " " + std::to_string(tried.outcome.status);
+    if (!tried.outcome.detail.empty()) list += " (" + tried.outcome.detail + ")";
+  }
+  if (all_full) {
+    api::ApiError error{503, "queue_full", "every Target is loading, and too many requests wait already: " + list};
+    error.retry_after = seconds(5);
+    co_await fail(std::move(error));
+    co_return;
+  }
+  api::ApiError error{all_rate_limited ? 429 : 502, "all_targets_failed",
+                      "none of " + std::to_string(tried_.size()) + " Target(s) answered: " + list};
+  int wait = 0;
+  const auto parsed = std::from_chars(retry_after_.data(), retry_after_.data() + retry_after_.size(), wait);
+  if (all_rate_limited && parsed.ec == std::errc() && wait >= 0) error.retry_after = seconds(wait);
+  co_await fail(std::move(error));
+}
+
+Task<> Exchange::fail(api::ApiError error) {
+  error_code_ = error.code;
+  keep_alive_timer_.disarm();
+  if (client_.begun()) {
+    if (client_.finished() || client_.failed()) co_return;
+    if (!client_.streaming()) {
+      client_.spoil();
+      co_return;
+    }
+    if (route_ != nullptr && error.code == "stream_broken") route_->series->broken_streams.add();
+    const std::string event = in_band(error);
+    if (co_await client_.write_chunk(event)) co_await client_.end_stream();
+    co_return;
+  }
+  add_own_headers();
+  if (error.retry_after) client_.add_header("Retry-After", std::to_string(error.retry_after->count()));
+  const std::string body = api::render_error(Dialect::kOpenAi, error);
+  co_await client_.send(error.status, "application/json", body);
+}
+
+void Exchange::add_own_headers() {
+  client_.add_header("x-request-id", request_id_);
+  if (answered_by_ != nullptr) client_.add_header("x-spillway-backend", answered_by_->name());
+  char digits[16];
+  const auto end = std::to_chars(digits, digits + sizeof digits, tried_.size()).ptr;
+  client_.add_header("x-spillway-attempts", {digits, static_cast<std::size_t>(end - digits)});
+}
+
+void Exchange::commit(std::string_view upstream_fields) {
+  keep_alive_timer_.disarm();
+  if (client_.begun()) return;
+  add_own_headers();
+  client_.add_rendered(upstream_fields);
+  if (chat_.stream) client_.begin_stream(200, "text/event-stream");
+}
+
+void Exchange::keep_alive() {
+  if (!client_.begun()) {
+    add_own_headers();
+    client_.begin_stream(200, "text/event-stream");
+  }
+  client_.poke(": keep-alive\n\n");
+  keep_alive_timer_.arm(now() + kKeepAliveAfter);
+}
+
+void Exchange::write_record() {
+  const Duration total = now() - began_at_;
+  const int status = client_.status();
+  if (route_ != nullptr) {
+    if (status >= 100 && status < 600) route_->series->requests[static_cast<std::size_t>(status / 100 - 1)].add();
+    route_->series->duration.observe(total);
+  } else {
+    context_.metrics.refused_requests.add();
+  }
+  record::ExchangeLine line;
+  line.request_id = request_id_;
+  line.client = connection_.peer();
+  line.method = "POST";
+  line.path = request_.path;
+  if (route_ != nullptr) line.route = route_->settings.model;
+  line.model = chat_.model;
+  if (answered_by_ != nullptr) line.backend = answered_by_->name();
+  line.error = connection_.client_gone() ? std::string_view("client_gone") : error_code_;
+  line.status = status;
+  line.stream = chat_.stream;
+  line.first_token_ms = first_token_ms_;
+  line.total_ms = to_ms(total);
+  line.bytes_in = request_.body.size();
+  line.bytes_out = client_.body_bytes();
+  line.events = events_;
+  line.attempts.reserve(tried_.size());
+  for (const Tried& tried : tried_) line.attempts.push_back(tried.line);
+  context_.access_log.write(line);
+}
+
+}  // namespace spillway::attempt

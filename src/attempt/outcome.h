@@ -1,0 +1,58 @@
+// How an Attempt ended, and what follows from it.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "http/client.h"
+
+namespace spillway::attempt {
+
+// The order is that of record::kAttemptClasses, where the words for log and metrics stand.
+enum class OutcomeClass {
+  kAnswered,     // the client has the whole answer
+  kResolve,      // the Backend's name has no address
+  kConnect,      // refused, unreachable, or not within connect_timeout
+  kTls,          // handshake or certificate
+  kTimeout,      // no header of an answer within first_token_timeout
+  kFirstToken,   // a header, then no token within first_token_timeout
+  kStall,        // after the first token: nothing for idle_timeout
+  kCut,          // the connection ended within the answer, or before it
+  kGarbage,      // not HTTP, not JSON, HTML, a compressed answer, beyond the limits
+  kEmpty,        // a whole answer without content
+  kOverload,     // 503, 529
+  kRateLimited,  // 429
+  kServer,       // other 5xx, 408, an error object with status 200
+  kConfig,       // 3xx, 401, 402, 403, 404 and the like: never heals by itself
+  kClient,       // 400, 413, 422: the request is at fault; passed through
+  kAbandoned,    // the client left, or the deadline passed: nobody's fault
+};
+
+enum class Blame { kNobody, kBackend, kOperator, kClient };
+
+struct Outcome {
+  OutcomeClass cls = OutcomeClass::kAnswered;
+  int status = 0;      // of the upstream's answer; 0: there was none
+  std::string detail;  // for people; one line
+  bool deadline = false;  // the Exchange's deadline passed
+};
+
+// The word for log, metrics and error messages.
+std::string_view to_word(OutcomeClass cls);
+
+// Whose fault; a client's never counts against a Backend's health.
+Blame blame(OutcomeClass cls);
+
+// Before anything was sent to the client: may another Target be asked?
+bool retryable_before_commit(OutcomeClass cls);
+
+// After the first token: may another Target go on with the answer?
+bool resumable_after_commit(OutcomeClass cls);
+
+// The class of an upstream's status other than 200.
+OutcomeClass class_of_status(int status);
+
+// The class of a failure on the upstream's connection, before the first token.
+OutcomeClass class_of_connection(http::ClientStatus status, bool head_seen);
+
+}  // namespace spillway::attempt
