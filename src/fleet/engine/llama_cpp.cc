@@ -1,0 +1,168 @@
+#include "fleet/engine/llama_cpp.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "base/text.h"
+
+namespace spillway::fleet::llama_cpp {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kProgram = "llama-server";
+constexpr std::string_view kMend = "run script/setup, or name one in SPILLWAY_LLAMA_SERVER";
+
+bool is_program(const fs::path& path) {
+  std::error_code ec;
+  return fs::is_regular_file(path, ec) && ::access(path.c_str(), X_OK) == 0;
+}
+
+// A variable that is set and not empty.
+std::optional<std::string> variable(const config::Environment& environment, const std::string& name) {
+  std::optional<std::string> value = environment(name);
+  return value && !value->empty() ? value : std::nullopt;
+}
+
+std::optional<fs::path> cache_folder(const config::Environment& environment) {
+  if (const auto folder = variable(environment, "SPILLWAY_CACHE")) return fs::path(*folder);
+  if (const auto folder = variable(environment, "XDG_CACHE_HOME")) return fs::path(*folder) / "spillway";
+  if (const auto home = variable(environment, "HOME")) return fs::path(*home) / ".cache" / "spillway";
+  return std::nullopt;
+}
+
+std::vector<std::string_view> lines_of(std::string_view text) {
+  std::vector<std::string_view> lines;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    const std::string_view line = trim(text.substr(0, end));
+    if (!line.empty()) lines.push_back(line);
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return lines;
+}
+
+// A log line is "0.00.021.507 E load_model: text". Without the time; `level` is 0 for other lines.
+std::string_view message_of(std::string_view line, char& level) {
+  level = 0;
+  const std::size_t end = line.find_first_not_of("0123456789.");
+  if (end == 0 || end == std::string_view::npos || line.size() < end + 3 || line[end] != ' ' || line[end + 2] != ' ') {
+    return line;
+  }
+  level = line[end + 1];
+  return trim(line.substr(end + 3));
+}
+
+bool is_failure(std::string_view line, char level) {
+  return level == 'E' || (level == 0 && (line.starts_with("error") || line.find("GGML_ASSERT") != std::string::npos ||
+                                         line.find("GGML_ABORT") != std::string::npos));
+}
+
+}  // namespace
+
+Result<fs::path> find_server(const config::Environment& environment) {
+  if (const auto named = variable(environment, "SPILLWAY_LLAMA_SERVER")) {
+    if (is_program(*named)) return fs::absolute(*named);
+    return Error{ErrorCode::kNotFound, "SPILLWAY_LLAMA_SERVER is " + *named + ", which is no program that can be run",
+                 "set it to the path of a llama-server, or unset it"};
+  }
+  const std::optional<fs::path> cache = cache_folder(environment);
+  if (cache) {
+    const fs::path built = *cache / "engine" / "current" / "bin" / kProgram;
+    if (is_program(built)) return built;
+  }
+  std::string path = environment("PATH").value_or("");
+  for (std::string_view rest = path; !rest.empty();) {
+    const std::size_t colon = std::min(rest.find(':'), rest.size());
+    const fs::path found = fs::path(rest.substr(0, colon)) / kProgram;
+    if (found.is_absolute() && is_program(found)) return found;
+    rest.remove_prefix(std::min(colon + 1, rest.size()));
+  }
+  return Error{ErrorCode::kNotFound,
+               "no llama-server: neither " +
+                   (cache ? (*cache / "engine/current/bin/llama-server").string() : std::string("a cache folder")) +
+                   " nor one in PATH",
+               std::string(kMend)};
+}
+
+Status check_arguments(const std::vector<std::string>& engine_args) {
+  constexpr std::array<std::string_view, 20> kOurs{
+      "--host",          "--port",       "--reuse-port", "--api-key",    "--api-key-file", "--ssl-key-file",
+      "--ssl-cert-file", "--api-prefix", "--model",      "-m",           "--model-url",    "-mu",
+      "--hf-repo",       "-hf",          "-hfr",         "--models-dir", "--alias",        "-a",
+      "--parallel",      "-np"};
+  for (const std::string& argument : engine_args) {
+    const std::string_view option = std::string_view(argument).substr(0, argument.find('='));
+    if (std::ranges::find(kOurs, option) != kOurs.end()) {
+      return Error{ErrorCode::kInvalidArgument,
+                   "engine_args may not hold " + std::string(option) + ": Spillway sets it",
+                   "take it out; model, context and parallel are keys of the backend"};
+    }
+  }
+  return {};
+}
+
+std::vector<std::string> server_arguments(const config::Backend& backend, const Model& model, std::uint16_t port) {
+  std::string alias = model.display_name();
+  std::ranges::replace(alias, ',', '_');  // a comma would make it several names
+  std::vector<std::string> out{"--host",     "127.0.0.1",
+                               "--port",     std::to_string(port),
+                               "--model",    model.path.string(),
+                               "--alias",    std::move(alias),
+                               "--ctx-size", std::to_string(std::int64_t{backend.context} * backend.parallel),
+                               "--parallel", std::to_string(backend.parallel),
+                               "--no-ui",    "--offline"};
+  if (backend.engine_threads > 0) {
+    out.emplace_back("--threads");
+    out.push_back(std::to_string(backend.engine_threads));
+  }
+  out.insert(out.end(), backend.engine_args.begin(), backend.engine_args.end());
+  return out;
+}
+
+std::vector<std::string> server_environment(const std::vector<std::string>& inherited, const std::string& key) {
+  constexpr std::array<std::string_view, 9> kNames{
+      "PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR"};
+  constexpr std::array<std::string_view, 10> kPrefixes{"LC_",  "GGML_", "CUDA_", "NVIDIA_", "HIP_",
+                                                       "HSA_", "ROCR_", "VK_",   "ONEAPI_", "ZE_"};
+  std::vector<std::string> out;
+  for (const std::string& entry : inherited) {
+    const std::string_view name = std::string_view(entry).substr(0, entry.find('='));
+    if (std::ranges::find(kNames, name) != kNames.end() ||
+        std::ranges::any_of(kPrefixes, [&](std::string_view prefix) { return name.starts_with(prefix); })) {
+      out.push_back(entry);
+    }
+  }
+  out.push_back("LLAMA_API_KEY=" + key);
+  return out;
+}
+
+std::string failure_text(std::string_view log_tail) {
+  constexpr std::size_t kMaxLines = 3;
+  constexpr std::size_t kMaxBytes = 600;
+  std::vector<std::string_view> failures;
+  std::vector<std::string_view> messages;
+  for (const std::string_view line : lines_of(log_tail)) {
+    char level = 0;
+    const std::string_view message = message_of(line, level);
+    messages.push_back(message);
+    // The first ones: those that follow say only what that led to.
+    if (is_failure(message, level) && failures.size() < kMaxLines &&
+        std::ranges::find(failures, message) == failures.end()) {
+      failures.push_back(message);
+    }
+  }
+  if (failures.empty()) {
+    failures.assign(messages.end() - static_cast<std::ptrdiff_t>(std::min(kMaxLines, messages.size())), messages.end());
+  }
+  std::string out;
+  for (const std::string_view line : failures) out += (out.empty() ? "" : "; ") + std::string(line);
+  if (out.size() > kMaxBytes) out = out.substr(0, kMaxBytes) + "…";
+  return out;
+}
+
+}  // namespace spillway::fleet::llama_cpp

@@ -1,0 +1,250 @@
+// Which Replica speaks for a Backend, and how one that is no longer wanted comes to its end:
+//
+//   current   what the Config asks for; on_change tells of it
+//   previous  the same model under the settings before: answers, and is told of, until current is
+//             ready or it fails itself, so that a reload leaves no gap
+//   retired   answers only what was begun; on_change is silent about it. It is stopped when its last
+//             lease is given back, when the drain time-out is over, or when it fails
+#include "fleet/fleet.h"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <map>
+#include <mutex>
+#include <utility>
+
+#include "base/log.h"
+#include "fleet/plan.h"
+#include "fleet/replica.h"
+
+namespace spillway::fleet {
+
+namespace {
+
+// The way back to the loop for leases, which may be given back on any thread and at any time, also
+// when Fleet and loop are gone.
+template <class Target>
+struct Gate {
+  std::mutex mutex;
+  boost::asio::io_context* loop = nullptr;  // under `mutex`; null: closed
+  Target* target = nullptr;                 // on the loop's thread alone; null: closed
+
+  template <class Call>
+  static void post(const std::shared_ptr<Gate>& gate, Call call) {
+    const std::lock_guard lock(gate->mutex);
+    if (gate->loop == nullptr) return;
+    boost::asio::post(*gate->loop, [gate, call = std::move(call)] {
+      if (gate->target != nullptr) call(*gate->target);
+    });
+  }
+
+  void close() {
+    const std::lock_guard lock(mutex);
+    loop = nullptr;
+    target = nullptr;
+  }
+};
+
+// One engine, with what its end depends on.
+struct Slot {
+  Slot(boost::asio::io_context& loop, std::uint64_t number) : id(number), drain_timer(loop) {}
+
+  std::uint64_t id;
+  std::unique_ptr<Replica> replica;
+  std::shared_ptr<const void> lease;  // given up when it is retired
+  boost::asio::steady_timer drain_timer;
+};
+
+struct Local {
+  std::unique_ptr<Slot> current;
+  std::unique_ptr<Slot> previous;
+};
+
+ReplicaStatus status_of(const Slot& slot) {
+  ReplicaStatus out = slot.replica->status();
+  if (out.state == ReplicaStatus::State::kReady) out.lease = slot.lease;
+  return out;
+}
+
+}  // namespace
+
+struct Fleet::State {
+  State(boost::asio::io_context& io, Options given) : loop(io), options(std::move(given)) {
+    gate->loop = &loop;
+    gate->target = this;
+    if (!options.on_change) options.on_change = [](const ReplicaStatus&) {};
+  }
+
+  std::unique_ptr<Slot> start(const ReplicaPlan& plan);
+  void fulfil(const ReplicaPlan& plan);
+  void replace(Local& local, const ReplicaPlan& plan);
+  void remove_unwanted(const std::vector<ReplicaPlan>& plans);
+  void retire(std::unique_ptr<Slot> slot);
+  void handle_change(std::uint64_t id);
+  void handle_release(std::uint64_t id);
+  void report(const std::string& backend);
+  void end_if_stopped();
+
+  boost::asio::io_context& loop;
+  Options options;
+  std::shared_ptr<Gate<State>> gate = std::make_shared<Gate<State>>();
+  std::map<std::string, Local> locals;
+  std::vector<std::unique_ptr<Slot>> retired;
+  std::uint64_t last_id = 0;
+  milliseconds drain_timeout{0};
+  bool stopping = false;
+  std::vector<std::function<void()>> on_stopped;
+};
+
+std::unique_ptr<Slot> Fleet::State::start(const ReplicaPlan& plan) {
+  const std::uint64_t id = ++last_id;
+  auto slot = std::make_unique<Slot>(loop, id);
+  slot->lease = std::shared_ptr<const void>(static_cast<const void*>(slot.get()), [way = gate, id](const void*) {
+    Gate<State>::post(way, [id](State& state) { state.handle_release(id); });
+  });
+  slot->replica =
+      std::make_unique<Replica>(loop, plan, options.probe, Supervisor::Timing{}, [this, id] { handle_change(id); });
+  slot->replica->start();
+  return slot;
+}
+
+void Fleet::State::fulfil(const ReplicaPlan& plan) {
+  Local& local = locals[plan.backend.name];
+  if (!local.current) {
+    local.current = start(plan);
+    return;
+  }
+  if (!same_run(local.current->replica->plan(), plan)) {
+    replace(local, plan);
+    return;
+  }
+  local.current->replica->adopt(plan);
+  // Whoever made a new object for this Backend has to hear how it is.
+  Gate<State>::post(gate, [name = plan.backend.name](State& state) { state.report(name); });
+}
+
+void Fleet::State::replace(Local& local, const ReplicaPlan& plan) {
+  log::info(plan.backend.name + ": its settings have changed; starting another engine beside the old one");
+  if (local.current->replica->ready()) std::swap(local.current, local.previous);
+  if (local.current) retire(std::move(local.current));
+  if (local.previous && !same_model(local.previous->replica->plan(), plan)) retire(std::move(local.previous));
+  local.current = start(plan);
+}
+
+void Fleet::State::remove_unwanted(const std::vector<ReplicaPlan>& plans) {
+  for (auto it = locals.begin(); it != locals.end();) {
+    const std::string& name = it->first;
+    if (std::ranges::any_of(plans, [&](const ReplicaPlan& plan) { return plan.backend.name == name; })) {
+      ++it;
+      continue;
+    }
+    ReplicaStatus gone = it->second.current->replica->status();
+    gone.state = ReplicaStatus::State::kStopped;
+    gone.port = 0;
+    gone.key.clear();
+    Gate<State>::post(gate, [gone](State& state) {
+      if (!state.locals.contains(gone.backend)) state.options.on_change(gone);
+    });
+    retire(std::move(it->second.current));
+    if (it->second.previous) retire(std::move(it->second.previous));
+    it = locals.erase(it);
+  }
+}
+
+void Fleet::State::retire(std::unique_ptr<Slot> slot) {
+  if (slot->replica->ready()) {
+    slot->drain_timer.expires_after(drain_timeout);
+    slot->drain_timer.async_wait([way = gate, id = slot->id](const boost::system::error_code& error) {
+      if (!error && way->target != nullptr) way->target->handle_release(id);
+    });
+  } else {
+    slot->replica->stop();
+  }
+  slot->lease.reset();  // the last one, when nothing is being answered
+  retired.push_back(std::move(slot));
+}
+
+void Fleet::State::handle_release(std::uint64_t id) {
+  for (const std::unique_ptr<Slot>& slot : retired) {
+    if (slot->id == id) slot->replica->stop();
+  }
+}
+
+void Fleet::State::handle_change(std::uint64_t id) {
+  const auto found = std::ranges::find(retired, id, [](const auto& slot) { return slot->id; });
+  if (found != retired.end()) {
+    if ((*found)->replica->ended()) {
+      retired.erase(found);
+    } else if (!(*found)->replica->ready()) {
+      (*found)->replica->stop();  // it failed, and nobody needs it again
+    }
+  }
+  for (auto& [name, local] : locals) {
+    const bool concerned = local.current->id == id || (local.previous && local.previous->id == id);
+    if (!concerned) continue;
+    if (local.previous && (local.current->replica->ready() || !local.previous->replica->ready())) {
+      retire(std::move(local.previous));
+    }
+    report(name);
+    break;
+  }
+  end_if_stopped();
+}
+
+void Fleet::State::report(const std::string& backend) {
+  const auto found = locals.find(backend);
+  if (found == locals.end()) return;
+  const Local& local = found->second;
+  options.on_change(status_of(local.previous ? *local.previous : *local.current));
+}
+
+void Fleet::State::end_if_stopped() {
+  if (!stopping || !retired.empty()) return;
+  if (!std::ranges::all_of(locals, [](const auto& entry) { return entry.second.current->replica->ended(); })) return;
+  for (const auto& done : std::exchange(on_stopped, {})) done();
+}
+
+Fleet::Fleet(boost::asio::io_context& loop, Options options)
+    : state_(std::make_unique<State>(loop, std::move(options))) {}
+
+Fleet::~Fleet() { state_->gate->close(); }
+
+Status Fleet::check(const config::Config& config) const {
+  const Result<std::vector<ReplicaPlan>> plans = make_plan(config, state_->options.data, state_->options.environment);
+  if (!plans) return plans.error();
+  return {};
+}
+
+Status Fleet::apply(const config::Config& config) {
+  if (state_->stopping) return Error{ErrorCode::kUnavailable, "the local engines are being stopped"};
+  const Result<std::vector<ReplicaPlan>> plans = make_plan(config, state_->options.data, state_->options.environment);
+  if (!plans) return plans.error();
+  state_->drain_timeout = config.server.drain_timeout;
+  state_->remove_unwanted(*plans);
+  for (const ReplicaPlan& plan : *plans) state_->fulfil(plan);
+  return {};
+}
+
+std::vector<ReplicaStatus> Fleet::status() const {
+  std::vector<ReplicaStatus> out;
+  for (const auto& [name, local] : state_->locals) {
+    out.push_back(status_of(*local.current));
+    if (local.previous) out.push_back(status_of(*local.previous));
+  }
+  for (const std::unique_ptr<Slot>& slot : state_->retired) out.push_back(status_of(*slot));
+  return out;
+}
+
+void Fleet::stop(std::function<void()> done) {
+  state_->stopping = true;
+  state_->on_stopped.push_back(std::move(done));
+  for (auto& [name, local] : state_->locals) {
+    if (local.previous) state_->retire(std::move(local.previous));
+    local.current->replica->stop();
+  }
+  for (const std::unique_ptr<Slot>& slot : state_->retired) slot->replica->stop();
+  Gate<State>::post(state_->gate, [](State& state) { state.end_if_stopped(); });
+}
+
+}  // namespace spillway::fleet

@@ -1,0 +1,84 @@
+// The Replicas of all local Backends: started, watched, restarted, replaced, stopped.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "config/config.h"
+#include "config/load.h"
+
+namespace spillway::fleet {
+
+// What is known of one Replica. Plain data: may be handed to any thread.
+struct ReplicaStatus {
+  enum class State {
+    kStarting,  // it loads, for the first time or again; requests may wait for it
+    kReady,     // it answered a completion
+    kFailing,   // it failed to start several times on end; it is still being tried
+    kStopped,   // it is gone for good
+  };
+  std::string backend;
+  std::string model;  // as in the Config
+  State state = State::kStarting;
+  std::uint16_t port = 0;  // on 127.0.0.1; set when kReady
+  std::string key;         // its API key; set when kReady
+  int pid = 0;             // 0: no process now
+  int restarts = 0;        // starts after the first one
+  std::string detail;      // of the last failure; empty: there was none
+  // A Replica that a new Config no longer wants is stopped when the last copy of this is gone (or
+  // after the drain time-out), so that answers under way come to their end.
+  std::shared_ptr<const void> lease;
+};
+
+// "starting", "ready", "failing", "stopped".
+std::string_view to_string(ReplicaStatus::State state);
+
+// Asks a Replica on 127.0.0.1:`port` for its health, and then for one short completion; calls `done`
+// once, from the same loop, not within the call. kUnavailable: not yet, ask again.
+struct ProbeRequest {
+  std::uint16_t port = 0;
+  std::string key;
+  std::string model;  // the name to ask for
+};
+using Probe = std::function<void(ProbeRequest request, std::function<void(Status)> done)>;
+
+// Lives on the control loop: the thread that runs it must live as long as the process (see Process).
+class Fleet {
+ public:
+  struct Options {
+    std::filesystem::path data;  // DATA: models/, log/
+    config::Environment environment;
+    Probe probe;
+    // Called from the loop whenever a Replica's status has changed.
+    std::function<void(const ReplicaStatus&)> on_change;
+  };
+  Fleet(boost::asio::io_context& loop, Options options);
+  ~Fleet();  // kills what still runs
+  Fleet(const Fleet&) = delete;
+  Fleet& operator=(const Fleet&) = delete;
+
+  // Can all local Backends of `config` be started: is there an engine, are the models there and
+  // whole, can the logs be written? Starts nothing. The Error names the Backend.
+  [[nodiscard]] Status check(const config::Config& config) const;
+
+  // Makes it so: starts what is new, leaves what is alike, replaces what has changed (the new one
+  // beside the old), retires what is gone. Checks first; on an Error nothing has changed.
+  Status apply(const config::Config& config);
+
+  [[nodiscard]] std::vector<ReplicaStatus> status() const;
+
+  // SIGTERM to all, SIGKILL to what is left after kStopGrace; `done` is called when all have ended.
+  void stop(std::function<void()> done);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace spillway::fleet

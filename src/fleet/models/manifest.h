@@ -1,0 +1,37 @@
+// A Model and the JSON file that describes it, manifests/NAME/TAG.json.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "fleet/models/gguf.h"
+#include "fleet/models/model_name.h"
+
+namespace spillway::fleet {
+
+// Weights on disk. One that was named by its path has `path`, `size` and `gguf` alone.
+struct Model {
+  ModelName name;      // name.name is empty for a file outside the store
+  std::string digest;  // 64 hexadecimal digits of SHA-256
+  std::filesystem::path path;
+  std::uint64_t size = 0;   // bytes
+  std::string license;      // SPDX id, as the importer said; may be empty
+  std::string source;       // where it came from, as the importer said; may be empty
+  std::string imported_at;  // "2026-11-23T21:25:00Z"
+  GgufInfo gguf;
+
+  // What to call it: "smollm2:135m", or the file's name without ".gguf".
+  [[nodiscard]] std::string display_name() const;
+};
+
+// The manifest's text; `path` is not part of it.
+std::string manifest_to_json(const Model& model);
+
+// The reverse; kCorrupt where something is missing, of the wrong type, or not the manifest of `name`.
+// `path` is left empty.
+Result<Model> manifest_from_json(std::string_view text, const ModelName& name);
+
+}  // namespace spillway::fleet

@@ -1,0 +1,30 @@
+// SHA-256 over data that comes in pieces.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+
+struct evp_md_ctx_st;
+
+namespace spillway::fleet {
+
+class Sha256 {
+ public:
+  Sha256();
+  void update(const void* data, std::size_t size);
+  // 64 lower-case hexadecimal digits of all that was given. Once.
+  std::string finish();
+
+ private:
+  struct Free {
+    void operator()(evp_md_ctx_st* context) const;
+  };
+  std::unique_ptr<evp_md_ctx_st, Free> context_;
+};
+
+// 64 lower-case hexadecimal digits?
+bool is_sha256_hex(std::string_view text);
+
+}  // namespace spillway::fleet

@@ -1,0 +1,77 @@
+// One Replica of a local Backend: the shell that joins Supervisor, Process, LogFile and Probe.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "fleet/fleet.h"
+#include "fleet/launcher/log_file.h"
+#include "fleet/launcher/process.h"
+#include "fleet/plan.h"
+#include "fleet/supervisor.h"
+
+namespace spillway::fleet {
+
+// Owned and used on the loop's thread, which must live as long as the process (see Process).
+class Replica {
+ public:
+  // `on_change` is called from the loop whenever status() has changed, never from within a call of
+  // the functions below. It may destroy the Replica.
+  Replica(boost::asio::io_context& loop, ReplicaPlan plan, Probe probe, const Supervisor::Timing& timing,
+          std::function<void()> on_change);
+  ~Replica();  // kills the engine, if it still runs
+  Replica(const Replica&) = delete;
+  Replica& operator=(const Replica&) = delete;
+
+  // Once.
+  void start();
+  // SIGTERM, and SIGKILL after the grace; ended() holds when it is done.
+  void stop();
+
+  // A plan that is same_run() with its own: what it changes for Spillway holds from now on.
+  void adopt(const ReplicaPlan& plan);
+
+  [[nodiscard]] const ReplicaPlan& plan() const { return plan_; }
+  [[nodiscard]] bool ready() const { return supervisor_.phase() == Supervisor::Phase::kReady; }
+  [[nodiscard]] bool ended() const { return supervisor_.phase() == Supervisor::Phase::kStopped; }
+  // Without a lease. kStopped as soon as stop() was called; `pid` tells whether it still runs.
+  [[nodiscard]] ReplicaStatus status() const;
+
+ private:
+  static constexpr seconds kLogCheck{60};  // an engine writes far less than LogFile::kMaxBytes in that time
+
+  void feed(Event event);
+  void drain_events();
+  void perform(const Action& action);
+  void launch();
+  Status start_process();
+  void handle_exit(ExitStatus status);
+  void probe(int start);
+  void arm(TimePoint at);
+  void check_log_size();
+  void tell_transition(Supervisor::Phase before);
+  void post_change();
+
+  boost::asio::io_context& loop_;
+  ReplicaPlan plan_;
+  Probe probe_;
+  std::function<void()> on_change_;
+  Supervisor supervisor_;
+  LogFile log_file_;
+  boost::asio::steady_timer timer_;
+  boost::asio::steady_timer log_timer_;
+  std::unique_ptr<Process> process_;
+  std::uint16_t port_ = 0;
+  std::string key_;
+  std::deque<Event> events_;
+  bool draining_ = false;
+  bool change_posted_ = false;
+  std::shared_ptr<Replica*> self_;  // what callbacks hold weakly: they may come after our end
+};
+
+}  // namespace spillway::fleet
