@@ -1,0 +1,134 @@
+#include "admin/status.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+namespace spillway::admin {
+
+// Named as the library finds them (argument-dependent lookup).
+void to_json(nlohmann::json& out, const AttemptCount& entry) { out = {{"class", entry.cls}, {"count", entry.count}}; }
+void from_json(const nlohmann::json& in, AttemptCount& entry) {
+  in.at("class").get_to(entry.cls);
+  in.at("count").get_to(entry.count);
+}
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(BackendStatus, name, tier, url, model, state, detail, pid, restarts, in_flight, attempts)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RouteStatus, model, workload, targets, ready)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status, version, pid, uptime_s, config_file, url, threads, connections,
+                                   access_log_dropped_bytes, draining, refused_config, needs_restart, backends, routes)
+
+namespace {
+
+using nlohmann::json;
+
+// A config may hold what is no UTF-8; a status must be told all the same.
+std::string dump(const json& value, int indent) {
+  return value.dump(indent, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+std::string duration_text(double seconds) {
+  const auto whole = static_cast<long long>(seconds);
+  if (whole < 120) return std::to_string(whole) + " s";
+  if (whole < 7200) return std::to_string(whole / 60) + " min";
+  if (whole < 172'800) return std::to_string(whole / 3600) + " h";
+  return std::to_string(whole / 86'400) + " days";
+}
+
+std::string pad(std::string text, std::size_t width) {
+  text.resize(std::max(text.size(), width), ' ');
+  return text;
+}
+
+std::uint64_t answered(const BackendStatus& backend) {
+  for (const AttemptCount& entry : backend.attempts) {
+    if (entry.cls == "answered") return entry.count;
+  }
+  return 0;
+}
+
+// "3 overload, 1 cut"
+std::string failures_text(const BackendStatus& backend) {
+  std::string out;
+  for (const AttemptCount& entry : backend.attempts) {
+    if (entry.cls == "answered") continue;
+    if (!out.empty()) out += ", ";
+    out += std::to_string(entry.count) + " " + entry.cls;
+  }
+  return out.empty() ? "none" : out;
+}
+
+std::vector<std::string> problems_of(const Status& status) {
+  std::vector<std::string> problems;
+  if (!status.refused_config.empty()) problems.push_back("the changed config was refused, the one before goes on: " + status.refused_config);
+  for (const std::string& setting : status.needs_restart) problems.push_back(setting + " has changed and waits for a restart");
+  for (const BackendStatus& backend : status.backends) {
+    if (backend.state == "failing" || backend.state == "stopped") {
+      problems.push_back("backend " + backend.name + " is " + backend.state + (backend.detail.empty() ? "" : ": " + backend.detail));
+    }
+    for (const AttemptCount& entry : backend.attempts) {
+      if (entry.cls == "config") {
+        problems.push_back("backend " + backend.name + " refused " + std::to_string(entry.count) +
+                           " request(s) for its credentials or settings (401, 402, 403, 404 or a redirection): look at its api_key, base_url and model");
+      }
+    }
+  }
+  for (const RouteStatus& route : status.routes) {
+    if (!route.ready) problems.push_back("route " + route.model + " has no Target that can serve");
+  }
+  if (status.access_log_dropped_bytes > 0) {
+    problems.push_back("the access log has lost " + std::to_string(status.access_log_dropped_bytes) + " bytes: its disk is full or slow");
+  }
+  return problems;
+}
+
+}  // namespace
+
+std::string to_json(const Status& status) { return dump(json(status), 2); }
+
+Result<Status> from_json(std::string_view text) {
+  const json parsed = json::parse(text, nullptr, false);
+  if (parsed.is_discarded()) return Error{ErrorCode::kCorrupt, "the answer is no JSON", {}};
+  try {
+    return parsed.get<Status>();
+  } catch (const json::exception& exception) {
+    return Error{ErrorCode::kCorrupt, std::string("the answer is no status: ") + exception.what(), {}};
+  }
+}
+
+std::string to_text(const Status& status) {
+  std::string out = "spillway " + status.version + " (pid " + std::to_string(status.pid) + ", up " +
+                    duration_text(status.uptime_s) + ", " + std::to_string(status.threads) + " thread(s), " +
+                    std::to_string(status.connections) + " connection(s))" + (status.draining ? ", draining" : "") + "\n";
+  out += "  " + status.url + "   config: " + (status.config_file.empty() ? "the embedded default" : status.config_file) + "\n\n";
+
+  std::size_t name_width = 7;
+  std::size_t where_width = 5;
+  const auto where = [](const BackendStatus& backend) { return backend.model.empty() ? backend.url : backend.model; };
+  for (const BackendStatus& backend : status.backends) {
+    name_width = std::max(name_width, backend.name.size());
+    where_width = std::max(where_width, where(backend).size());
+  }
+  out += pad("BACKEND", name_width + 2) + pad("TIER", 8) + pad("STATE", 10) + pad("WHERE", where_width + 2) + pad("ACTIVE", 8) +
+         pad("ANSWERED", 10) + "FAILED\n";
+  for (const BackendStatus& backend : status.backends) {
+    out += pad(backend.name, name_width + 2) + pad(backend.tier, 8) + pad(backend.state, 10) +
+           pad(where(backend), where_width + 2) + pad(std::to_string(backend.in_flight), 8) +
+           pad(std::to_string(answered(backend)), 10) + failures_text(backend) + "\n";
+  }
+  out += "\n";
+  for (const RouteStatus& route : status.routes) {
+    out += "route " + route.model + (route.workload.empty() ? "" : " (workload " + route.workload + ")") + ": ";
+    for (std::size_t i = 0; i < route.targets.size(); ++i) out += (i > 0 ? " -> " : "") + route.targets[i];
+    out += route.ready ? "\n" : "   NOT READY\n";
+  }
+  for (const std::string& problem : problems_of(status)) out += "problem: " + problem + "\n";
+  return out;
+}
+
+std::string health_json(const Status& status) {
+  const std::vector<std::string> problems = problems_of(status);
+  json out = {{"status", problems.empty() ? "ok" : "degraded"}, {"version", status.version}, {"problems", problems}};
+  out["config"] = {{"file", status.config_file}, {"refused", status.refused_config}};
+  return dump(out, 2);
+}
+
+}  // namespace spillway::admin

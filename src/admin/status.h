@@ -1,0 +1,68 @@
+// What runs now, as `spillway status` and the admin API tell it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace spillway::admin {
+
+struct AttemptCount {
+  std::string cls;  // "class" in JSON: a word of record::kAttemptClasses
+  std::uint64_t count = 0;
+};
+
+struct BackendStatus {
+  std::string name;
+  std::string tier;
+  std::string url;    // of a local one: its Replica's address, empty while there is none
+  std::string model;  // of a local one
+  std::string state;  // "ready"; of a local one also "starting", "failing", "stopped"
+  std::string detail;  // what went wrong last with its Replica; may be empty
+  int pid = 0;         // of the Replica; 0: none
+  int restarts = 0;
+  std::uint64_t in_flight = 0;         // Attempts
+  std::vector<AttemptCount> attempts;  // ended ones by class, those that are not 0
+};
+
+struct RouteStatus {
+  std::string model;
+  std::string workload;
+  std::vector<std::string> targets;  // names of Backends, in order
+  bool ready = false;                // at least one Target can serve
+};
+
+struct Status {
+  std::string version;
+  int pid = 0;
+  double uptime_s = 0;
+  std::string config_file;  // empty: the embedded default
+  std::string url;          // of the data plane
+  int threads = 0;
+  std::uint64_t connections = 0;
+  std::uint64_t access_log_dropped_bytes = 0;
+  bool draining = false;
+  // Set while the last change of the config file was refused: why; the one before it goes on.
+  std::string refused_config;
+  // Settings of the current file that wait for a restart.
+  std::vector<std::string> needs_restart;
+  std::vector<BackendStatus> backends;
+  std::vector<RouteStatus> routes;
+};
+
+// JSON, as `GET /admin/v1/status` and `spillway status --json` give it.
+std::string to_json(const Status& status);
+// The reverse; kCorrupt for anything else.
+Result<Status> from_json(std::string_view json);
+
+// For a terminal: a few lines and a table.
+std::string to_text(const Status& status);
+
+// `GET /admin/v1/health`: {"status":"ok"|"degraded","problems":[…]}. Degraded: a refused config, a
+// Replica that fails, a Route without a ready Target, a log that loses lines.
+std::string health_json(const Status& status);
+
+}  // namespace spillway::admin

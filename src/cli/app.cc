@@ -1,0 +1,92 @@
+#include "cli/app.h"
+
+#include <cstdio>
+#include <exception>
+
+#include "base/version.h"
+#include "cli/output.h"
+
+namespace spillway::cli {
+
+namespace {
+
+constexpr const char* kFooter = R"(
+Examples:
+  spillway serve                         the local model, and each provider whose API key is set
+  spillway --config spillway.toml check  is this config right?
+  spillway status                        what runs now
+
+Config: --config, $SPILLWAY_CONFIG, ./spillway.toml, ~/.config/spillway/spillway.toml, or the embedded default.
+Exit codes: 0 fine, 1 what was asked for failed, 2 wrong usage or config.)";
+
+void add_globals(CLI::App& app, Context& context) {
+  app.add_option("--config", context.config_option, "The config file")->type_name("FILE");
+  app.add_option("--data", context.data_option, "Where models and logs are kept [~/.local/share/spillway]")->type_name("DIR");
+  app.add_option("--log-level", context.log_level_option, "How much is told on stderr, before the config's log.level")
+      ->type_name("debug|info|warn|error|off")
+      ->check([](const std::string& word) {
+        return log::parse_level(word) ? std::string() : "\"" + word + "\" is none of debug, info, warn, error, off";
+      });
+}
+
+}  // namespace
+
+std::filesystem::path Context::data() const {
+  if (!data_option.empty()) return data_option;
+  if (const auto named = environment("SPILLWAY_DATA"); named && !named->empty()) return *named;
+  if (const auto base = environment("XDG_DATA_HOME"); base && base->starts_with('/')) return std::filesystem::path(*base) / "spillway";
+  const auto home = environment("HOME");
+  return std::filesystem::path(home.value_or("/")) / ".local/share/spillway";
+}
+
+std::optional<log::Level> Context::log_level() const {
+  if (log_level_option.empty()) return std::nullopt;
+  return log::parse_level(log_level_option);
+}
+
+std::optional<std::filesystem::path> Context::config_file() const {
+  std::optional<std::filesystem::path> explicit_path;
+  if (!config_option.empty()) explicit_path = config_option;
+  return config::find_file(explicit_path, environment);
+}
+
+config::Loaded Context::load_config() const {
+  const auto file = config_file();
+  return file ? config::load_file(*file, environment) : config::embedded_default(environment);
+}
+
+int run(int argc, char** argv) {
+  Context context;
+  context.environment = config::process_environment();
+  CLI::App app("Keeps LLM calls answered: one door in front of providers and local engines, with failover.", "spillway");
+  context.app = &app;
+  app.footer(kFooter);
+  app.require_subcommand(1);
+  app.set_version_flag("--version", "spillway " + std::string(version()));
+  app.set_help_flag("-h,--help", "Print this help and exit");
+  // Global options may also stand behind the command.
+  app.fallthrough();
+  add_globals(app, context);
+  add_serve(app, context);
+  add_check(app, context);
+  add_status(app, context);
+  add_list(app, context);
+  add_import(app, context);
+  add_rm(app, context);
+  add_completion(app, context);
+  add_version(app, context);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {  // help and version
+    return app.exit(success);
+  } catch (const CLI::ParseError& error) {
+    print_error({ErrorCode::kInvalidArgument, error.what(), "spillway --help, or spillway COMMAND --help"});
+    return kUsage;
+  } catch (const std::exception& exception) {
+    print_error({ErrorCode::kInternal, exception.what(), {}});
+    return kFailed;
+  }
+  return context.exit_code;
+}
+
+}  // namespace spillway::cli

@@ -1,0 +1,42 @@
+#include "cli/output.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cstdio>
+
+namespace spillway::cli {
+
+bool print(std::string_view text) {
+  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+  return std::fflush(stdout) == 0 && written;
+}
+
+void print_error(const Error& error) {
+  std::string text = "error: " + error.message + "\n";
+  if (!error.hint.empty()) text += "  mend: " + error.hint + "\n";
+  std::fwrite(text.data(), 1, text.size(), stderr);
+}
+
+void print_problems(const config::Loaded& loaded) {
+  std::string text;
+  for (const config::Problem& problem : loaded.problems) text += problem.to_string() + "\n";
+  for (const config::Problem& warning : loaded.warnings) text += warning.to_string() + "\n";
+  if (!loaded.problems.empty()) {
+    text += std::to_string(loaded.problems.size()) + (loaded.problems.size() == 1 ? " mistake" : " mistakes") + "; nothing was started\n";
+  }
+  std::fwrite(text.data(), 1, text.size(), stderr);
+}
+
+std::string size_text(std::uint64_t bytes) {
+  constexpr std::array<const char*, 5> units{"B", "kB", "MB", "GB", "TB"};
+  auto value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  while (value >= 999.95 && unit + 1 < units.size()) {
+    value /= 1000;
+    ++unit;
+  }
+  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, units[unit]);
+}
+
+}  // namespace spillway::cli

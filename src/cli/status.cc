@@ -1,0 +1,72 @@
+#include "admin/status.h"
+
+#include <memory>
+
+#include "cli/admin_client.h"
+#include "cli/app.h"
+#include "cli/output.h"
+
+namespace spillway::cli {
+
+namespace {
+
+constexpr milliseconds kAnswerTime{5'000};
+
+struct StatusOptions {
+  std::string admin;
+  bool json = false;
+};
+
+Result<config::Address> admin_address(const Context& context, const std::string& option) {
+  if (!option.empty()) {
+    if (const auto parsed = config::parse_address(option); parsed && parsed->port != 0) return *parsed;
+    return Error{ErrorCode::kInvalidArgument, "--admin " + option + " is no address", "as in --admin 127.0.0.1:8081"};
+  }
+  const config::Loaded loaded = context.load_config();
+  if (!loaded.config) {
+    print_problems(loaded);
+    return Error{ErrorCode::kInvalidArgument, "the config does not say where the admin plane is", "mend it, or use --admin HOST:PORT"};
+  }
+  if (loaded.config->server.admin_listen.port == 0) {
+    return Error{ErrorCode::kInvalidArgument, "server.admin_listen has port 0, so only `serve` knows the port it took",
+                 "--admin HOST:PORT, with the address that `spillway serve` printed"};
+  }
+  return loaded.config->server.admin_listen;
+}
+
+int status(const Context& context, const StatusOptions& options) {
+  const auto address = admin_address(context, options.admin);
+  if (!address) {
+    print_error(address.error());
+    return kUsage;
+  }
+  const auto body = get_admin(*address, "/admin/v1/status", kAnswerTime);
+  if (!body) {
+    print_error(body.error());
+    return kFailed;
+  }
+  const auto parsed = admin::from_json(*body);
+  if (!parsed) {
+    print_error(parsed.error());
+    return kFailed;
+  }
+  return print(options.json ? admin::to_json(*parsed) : admin::to_text(*parsed)) ? kFine : kFailed;
+}
+
+}  // namespace
+
+void add_status(CLI::App& app, Context& context) {
+  CLI::App* command = app.add_subcommand("status", "Tell what runs now: Backends, Replicas, Routes, and what is wrong");
+  auto options = std::make_shared<StatusOptions>();
+  command->add_option("--admin", options->admin, "Where the gateway's admin plane is [the config's server.admin_listen]")->type_name("HOST:PORT");
+  command->add_flag("--json", options->json, "Print it as JSON");
+  command->footer(R"(
+Exit codes: 0 it runs, 1 nothing answers.
+
+Examples:
+  spillway status
+  spillway status --json --admin 127.0.0.1:8081)");
+  command->callback([&context, options] { context.exit_code = status(context, *options); });
+}
+
+}  // namespace spillway::cli

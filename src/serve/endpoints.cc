@@ -1,0 +1,158 @@
+#include "serve/endpoints.h"
+
+#include <ctime>
+
+#include "admit/api_key.h"
+#include "api/error.h"
+#include "api/openai/models.h"
+#include "attempt/exchange.h"
+#include "base/json_text.h"
+
+namespace spillway::serve {
+
+namespace {
+
+constexpr std::string_view kChat = "/v1/chat/completions";
+constexpr std::string_view kModels = "/v1/models";
+constexpr std::string_view kModelPrefix = "/v1/models/";
+
+bool is_read(const http::Request& request) {
+  return request.method == http::Method::kGet || request.method == http::Method::kHead;
+}
+
+// Percent-encoded bytes decoded (RFC 3986, 2.1); what is no valid triplet stays as it is.
+std::string percent_decoded(std::string_view text) {
+  const auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; };
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '%' && i + 2 < text.size() && digit(text[i + 1]) >= 0 && digit(text[i + 2]) >= 0) {
+      out += static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2]));
+      i += 2;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+bool can_serve(const route::Route& route) {
+  for (const route::Target& target : route.targets) {
+    if (target.backend->ready()) return true;
+  }
+  return false;
+}
+
+// "64 KiB", or bytes where it is no whole number of them.
+std::string size_text(std::uint64_t bytes) {
+  if (bytes >= 1u << 20 && bytes % (1u << 20) == 0) return std::to_string(bytes >> 20) + " MiB";
+  if (bytes >= 1u << 10 && bytes % (1u << 10) == 0) return std::to_string(bytes >> 10) + " KiB";
+  return std::to_string(bytes) + " bytes";
+}
+
+// Spillway's code for a refusal that concerns the message, not what it asks for.
+std::string_view code_of(int status) {
+  switch (status) {
+    case 413: return "body_too_large";
+    case 503: return "queue_full";
+    default: return "invalid_request";
+  }
+}
+
+}  // namespace
+
+Task<> Endpoints::handle(http::ServerConnection& connection, const http::Request& request) {
+  http::ResponseWriter& response = connection.response();
+  const std::string_view path = request.path;
+  std::string_view allowed;
+  if (path == "/healthz" || path == "/readyz" || path == kModels || path.starts_with(kModelPrefix)) {
+    if (!is_read(request)) allowed = "GET, HEAD";
+  } else if (path == kChat) {
+    if (request.method != http::Method::kPost) allowed = "POST";
+  } else {
+    co_await refuse(connection, 404, "not_found", "there is no " + std::string(path.substr(0, 200)) +
+                    " here; this version knows POST /v1/chat/completions, GET /v1/models, /healthz and /readyz");
+    co_return;
+  }
+  if (!allowed.empty()) {
+    response.add_header("Allow", allowed);
+    co_await refuse(connection, 405, "method_not_allowed", std::string(path.substr(0, 200)) + " knows " + std::string(allowed) + " alone");
+    co_return;
+  }
+  if (path == "/healthz") {
+    co_await response.send(200, "application/json", R"({"status":"ok"})");
+    co_return;
+  }
+  if (path == "/readyz") {
+    co_await readiness(connection);
+    co_return;
+  }
+  if (const auto refusal = admit::check_api_key(current_.config->server, request.headers)) {
+    co_await refuse(connection, refusal->status, refusal->code, refusal->message);
+    co_return;
+  }
+  if (path == kChat) {
+    co_await chat_completions(connection, request);
+  } else {
+    co_await models(connection, request);
+  }
+}
+
+Task<> Endpoints::chat_completions(http::ServerConnection& connection, const http::Request& request) {
+  attempt::Exchange exchange(context_, current_.table, current_.config, connection, request);
+  co_await exchange.run();
+}
+
+Task<> Endpoints::models(http::ServerConnection& connection, const http::Request& request) {
+  const std::shared_ptr<const route::RouteTable> table = current_.table;
+  // OpenAI's field is when a model was made, which nobody knows of an alias: the time of the start.
+  static const long long started = std::time(nullptr);
+  std::vector<api::openai::ModelEntry> entries;
+  for (route::RouteTable::Model& model : table->models()) entries.push_back({std::move(model.name), std::move(model.backend)});
+  if (request.path == kModels) {
+    const std::string body = api::openai::render_models(entries, started);
+    co_await connection.response().send(200, "application/json", body);
+    co_return;
+  }
+  const std::string wanted = percent_decoded(request.path.substr(kModelPrefix.size()));
+  for (const api::openai::ModelEntry& entry : entries) {
+    if (entry.id != wanted) continue;
+    const std::string body = api::openai::render_model(entry, started);
+    co_await connection.response().send(200, "application/json", body);
+    co_return;
+  }
+  co_await refuse(connection, 404, "model_not_found", "there is no model \"" + wanted + "\"; GET /v1/models lists those that are");
+}
+
+Task<> Endpoints::readiness(http::ServerConnection& connection) {
+  const std::shared_ptr<const route::RouteTable> table = current_.table;
+  std::string waiting;
+  for (const route::Route& route : table->routes()) {
+    if (can_serve(route)) continue;
+    if (!waiting.empty()) waiting += ",";
+    json::append_string(waiting, route.settings.model);
+  }
+  if (waiting.empty()) {
+    co_await connection.response().send(200, "application/json", R"({"status":"ready"})");
+    co_return;
+  }
+  connection.response().add_header("Retry-After", "1");
+  const std::string body = R"({"status":"waiting","routes":[)" + waiting + "]}";
+  co_await connection.response().send(503, "application/json", body);
+}
+
+Task<> Endpoints::refuse(http::ServerConnection& connection, int status, std::string_view code, std::string message) {
+  context_.metrics.refused_requests.add();
+  const std::string body = api::render_error(Dialect::kOpenAi, {status, code, std::move(message)});
+  co_await connection.response().send(status, "application/json", body);
+}
+
+std::string Endpoints::render_failure(int status, std::string_view what) {
+  context_.metrics.refused_requests.add();
+  std::string message(what);
+  const config::Limits& limits = current_.config->limits;
+  if (status == 413) message += ", which is " + size_text(limits.max_body) + "; send less";
+  if (status == 431) message += " (" + size_text(limits.max_header) + " and 128 fields)";
+  return api::render_error(Dialect::kOpenAi, {status, code_of(status), std::move(message)});
+}
+
+}  // namespace spillway::serve

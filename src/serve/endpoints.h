@@ -1,0 +1,38 @@
+// The data plane's endpoints: which path means what.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "attempt/context.h"
+#include "config/config.h"
+#include "http/server.h"
+#include "route/route_table.h"
+
+namespace spillway::serve {
+
+// What a request is answered by; replaced as a whole on a reload. An Exchange keeps what it began with.
+struct Generation {
+  std::shared_ptr<const config::Config> config;
+  std::shared_ptr<const route::RouteTable> table;
+};
+
+// One for each worker thread.
+class Endpoints : public http::Handler {
+ public:
+  Endpoints(attempt::Context context, const Generation& current) : context_(context), current_(current) {}
+
+  Task<> handle(http::ServerConnection& connection, const http::Request& request) override;
+  std::string render_failure(int status, std::string_view what) override;
+
+ private:
+  Task<> chat_completions(http::ServerConnection& connection, const http::Request& request);
+  Task<> models(http::ServerConnection& connection, const http::Request& request);
+  Task<> readiness(http::ServerConnection& connection);
+  Task<> refuse(http::ServerConnection& connection, int status, std::string_view code, std::string message);
+
+  attempt::Context context_;
+  const Generation& current_;
+};
+
+}  // namespace spillway::serve

@@ -1,0 +1,110 @@
+// The running process: worker threads and their listeners, the fleet, the admin plane, reload, drain.
+#pragma once
+
+#include <boost/asio/signal_set.hpp>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "admin/admin_handler.h"
+#include "admin/status.h"
+#include "base/log.h"
+#include "base/loop_timers.h"
+#include "base/result.h"
+#include "config/config.h"
+#include "config/load.h"
+#include "fleet/fleet.h"
+#include "http/resolver.h"
+#include "http/server.h"
+#include "record/access_log.h"
+#include "record/metrics.h"
+#include "serve/config_watch.h"
+#include "serve/worker.h"
+
+namespace spillway::serve {
+
+// Lives on the thread that calls run(), the control thread, which must be the process's main thread:
+// engines die with the thread that started them. Worker threads are told by messages.
+class Gateway {
+ public:
+  struct Options {
+    config::Config config;
+    std::filesystem::path data;
+    config::Environment environment;
+    std::function<config::Loaded()> reload;      // reads the config again; empty: there is no file
+    std::optional<log::Level> log_level;         // goes before the config's
+    std::function<void(const std::string&)> say;  // what goes to stdout
+  };
+  explicit Gateway(Options options);
+  ~Gateway();
+  Gateway(const Gateway&) = delete;
+  Gateway& operator=(const Gateway&) = delete;
+
+  // Everything that can fail: log, Backends, engine, models, addresses. Nothing runs yet, and an
+  // Error leaves nothing behind.
+  Status open();
+
+  // Serves until SIGTERM or SIGINT has been obeyed (a second one ends what still drains). SIGHUP, or
+  // a changed config file, reloads.
+  void run();
+
+ private:
+  static constexpr milliseconds kWatchEvery{1'000};  // a change is taken up after two looks
+
+  Status open_access_log();
+  Status open_admin();
+  Status open_workers();
+  static Status check_backends(const config::Config& config);
+  [[nodiscard]] std::vector<std::filesystem::path> watched_files() const;
+
+  void wait_for_signal();
+  void on_signal(int number);
+  void watch();
+  void reload();
+  Status take_up(config::Config config);
+  void note_restarts(const config::Config& next);
+  void on_replica(const fleet::ReplicaStatus& replica);
+
+  void drain();
+  void cut_off();
+  void on_worker_end();
+  void finish();
+  void end_when_idle();
+
+  [[nodiscard]] std::string metrics_text();
+  [[nodiscard]] admin::Status status();
+
+  Options options_;
+  std::shared_ptr<const config::Config> config_;
+  TimePoint began_at_;
+
+  asio::io_context loop_{1};
+  LoopTimers timers_{loop_};
+  http::Resolver resolver_{loop_, timers_};
+  asio::signal_set signals_{loop_};
+  record::Metrics metrics_;
+  std::unique_ptr<record::AccessLog> access_log_;
+  std::shared_ptr<std::atomic<std::uint32_t>> connections_ = std::make_shared<std::atomic<std::uint32_t>>(0);
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<fleet::Fleet> fleet_;
+  admin::AdminHandler admin_handler_;
+  http::Server admin_server_;
+  ConfigWatch watch_;
+  LoopTimers::Entry watch_timer_;
+  LoopTimers::Entry drain_timer_;
+  LoopTimers::Entry end_timer_;
+  std::string refused_config_;
+  std::vector<std::string> needs_restart_;
+  std::size_t running_workers_ = 0;
+  bool draining_ = false;
+};
+
+// The status of all Backends and Routes of a Config, from what the fleet and the metrics say.
+void describe_backends(admin::Status& status, const config::Config& config,
+                       const std::vector<fleet::ReplicaStatus>& replicas,
+                       const std::vector<record::Metrics::BackendTotals>& totals);
+
+}  // namespace spillway::serve

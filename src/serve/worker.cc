@@ -1,0 +1,119 @@
+#include "serve/worker.h"
+
+#include <pthread.h>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+
+#include "base/log.h"
+
+namespace spillway::serve {
+
+namespace {
+
+http::ParserLimits upstream_limits(const config::Limits& limits) {
+  http::ParserLimits out;
+  out.max_header = limits.max_header;
+  out.max_body = limits.max_response;
+  return out;
+}
+
+}  // namespace
+
+std::shared_ptr<const http::ServerLimits> server_limits(const config::Limits& limits) {
+  auto out = std::make_shared<http::ServerLimits>();
+  out->parser.max_header = limits.max_header;
+  out->parser.max_body = limits.max_body;
+  out->max_connections = limits.max_connections;
+  out->header_timeout = limits.header_timeout;
+  out->body_timeout = limits.body_timeout;
+  out->keep_alive_timeout = limits.keep_alive_timeout;
+  out->write_timeout = limits.write_timeout;
+  return out;
+}
+
+Worker::Worker(const Shared& shared, std::shared_ptr<const config::Config> config)
+    : pool_(loop_, timers_, upstream_limits(config->limits)),
+      metrics_(shared.metrics.add_thread()),
+      access_log_(timers_, shared.access_log),
+      endpoints_({timers_, pool_, resolver_, metrics_, access_log_}, current_),
+      server_(loop_, timers_, endpoints_, server_limits(config->limits), shared.connections),
+      end_check_(timers_, [this] { end_if_idle(); }) {
+  adopt(std::move(config));
+}
+
+Worker::~Worker() { join(); }
+
+Result<std::uint16_t> Worker::listen(const asio::ip::tcp::endpoint& endpoint) { return server_.listen(endpoint); }
+
+void Worker::start(std::function<void()> on_end) {
+  server_.start();
+  thread_ = std::thread([this, on_end = std::move(on_end)] {
+    ::pthread_setname_np(::pthread_self(), "spillway-work");
+    const auto work = asio::make_work_guard(loop_);
+    loop_.run();
+    on_end();
+  });
+}
+
+void Worker::apply(std::shared_ptr<const config::Config> config) {
+  asio::post(loop_, [this, config = std::move(config)]() mutable { adopt(std::move(config)); });
+}
+
+void Worker::adopt(std::shared_ptr<const config::Config> config) {
+  route::RouteTable::Backends next;
+  for (const config::Backend& settings : config->backends) {
+    const auto found = backends_.find(settings.name);
+    if (found != backends_.end() && found->second->settings() == settings) {
+      next.emplace(settings.name, found->second);
+      continue;
+    }
+    auto made = backend::Backend::make(settings, metrics_);
+    if (!made) {  // it was tried before the Config was accepted, so something has changed since
+      log::error(settings.name + ": " + made.error().message);
+      continue;
+    }
+    if (!settings.is_local()) resolver_.warm((*made)->origin().url.host);
+    next.emplace(settings.name, std::move(*made));
+  }
+  backends_ = std::move(next);
+  current_ = {config, std::make_shared<const route::RouteTable>(*config, backends_, metrics_)};
+  pool_.set_limits(upstream_limits(config->limits));
+  server_.set_limits(server_limits(config->limits));
+}
+
+void Worker::set_local(std::string backend, backend::LocalStatus status) {
+  asio::post(loop_, [this, backend = std::move(backend), status = std::move(status)] {
+    const auto found = backends_.find(backend);
+    if (found != backends_.end()) found->second->set_local(status);
+  });
+}
+
+void Worker::drain() {
+  asio::post(loop_, [this] {
+    server_.drain();
+    end_if_idle();
+  });
+}
+
+void Worker::close() {
+  asio::post(loop_, [this] {
+    server_.close();
+    end_if_idle();
+  });
+}
+
+// Everything that uses timers_ is a request's: with the last of them gone the loop can be left.
+void Worker::end_if_idle() {
+  if (server_.open_connections() == 0) {
+    loop_.stop();
+  } else {
+    end_check_.arm(now() + kEndCheck);
+  }
+}
+
+void Worker::join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+}  // namespace spillway::serve
