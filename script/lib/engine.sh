@@ -1,0 +1,91 @@
+# The inference engine: llama.cpp, from the source that the PyPI package llama-cpp-python carries.
+# Built once a machine, in a cache keyed by the source's digest and the build's flags.
+# shellcheck shell=bash
+
+ENGINE_PACKAGE="llama-cpp-python==0.3.36"
+ENGINE_ARCHIVE="llama_cpp_python-0.3.36.tar.gz"
+ENGINE_SHA256="832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"
+ENGINE_TARGETS=(llama-server llama-quantize llama-perplexity llama-bench)
+# Options of llama-server that Spillway passes or relies on; one that lacks any of them is too old.
+ENGINE_NEEDS=(--no-ui --parallel --ctx-size --alias --slot-prompt-similarity --offline)
+
+engine_flags() {
+  local simd=OFF
+  if grep -qw avx2 /proc/cpuinfo && grep -qw fma /proc/cpuinfo && grep -qw f16c /proc/cpuinfo &&
+    grep -qw bmi2 /proc/cpuinfo; then
+    simd=ON
+  fi
+  printf '%s\n' -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF \
+    -DGGML_NATIVE=OFF -DGGML_AVX2=$simd -DGGML_FMA=$simd -DGGML_F16C=$simd -DGGML_BMI2=$simd \
+    -DGGML_OPENMP=OFF -DLLAMA_BUILD_COMMON=ON -DLLAMA_BUILD_TOOLS=ON -DLLAMA_BUILD_SERVER=ON \
+    -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_BUILD_UI=OFF \
+    -DLLAMA_USE_PREBUILT_UI=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_TOOLS_INSTALL=OFF \
+    -DCMAKE_C_COMPILER=clang-19 -DCMAKE_CXX_COMPILER=clang++-19
+}
+
+engine_dir() {
+  local key
+  key="$(engine_flags | sha256sum | cut -c1-12)"
+  echo "$CACHE/engine/llama.cpp-${ENGINE_SHA256:0:12}-$key"
+}
+
+# engine_fits FILE: does this llama-server know every option that Spillway uses?
+engine_fits() {
+  local help option
+  help="$("$1" --help 2>&1)" || return 1
+  for option in "${ENGINE_NEEDS[@]}"; do
+    grep -q -- "$option" <<<"$help" || return 1
+  done
+}
+
+build_engine() {
+  local dir work tool pip
+  dir="$(engine_dir)"
+  if [ -e "$dir/complete" ]; then return; fi
+  work="$CACHE/work/engine"
+  rm -rf "$work"
+  mkdir -p "$work" "$dir/bin"
+  if [ ! -e "$CACHE/download/$ENGINE_ARCHIVE" ]; then
+    say "engine: fetching the source of llama.cpp (77 MB)"
+    pip="$(pip_tools)"
+    quietly "$work/fetch.log" "$pip" download --no-deps --no-binary llama-cpp-python \
+      --dest "$work" "$ENGINE_PACKAGE"
+    check_sha256 "$work/$ENGINE_ARCHIVE" "$ENGINE_SHA256"
+    mkdir -p "$CACHE/download"
+    mv "$work/$ENGINE_ARCHIVE" "$CACHE/download/"
+  fi
+  check_sha256 "$CACHE/download/$ENGINE_ARCHIVE" "$ENGINE_SHA256"
+  say "engine: building llama.cpp, once for this machine (about 8 minutes on two cores)"
+  tar -xzf "$CACHE/download/$ENGINE_ARCHIVE" -C "$work"
+  local -a flags
+  mapfile -t flags < <(engine_flags)
+  quietly "$work/configure.log" cmake -G Ninja -S "$work"/llama_cpp_python-*/vendor/llama.cpp -B "$work/build" "${flags[@]}"
+  quietly "$work/build.log" ninja -C "$work/build" -j "$JOBS" "${ENGINE_TARGETS[@]}"
+  for tool in "${ENGINE_TARGETS[@]}"; do
+    strip -o "$dir/bin/$tool" "$work/build/bin/$tool"
+  done
+  engine_fits "$dir/bin/llama-server" || fail "the llama-server just built does not run" "see $work/build.log"
+  touch "$dir/complete"
+  rm -rf "$work"
+}
+
+# provide_engine: leaves llama-server (and its tools) reachable under $CACHE/engine/current.
+provide_engine() {
+  local found dir tool whole=1
+  mkdir -p "$CACHE/engine"
+  found="$(command -v llama-server || true)"
+  if [ -n "$found" ] && [ "${SPILLWAY_ENGINE_BUILD:-0}" != 1 ] && engine_fits "$found"; then
+    for tool in "${ENGINE_TARGETS[@]}"; do
+      [ -x "$(dirname "$found")/$tool" ] || whole=0
+    done
+    if [ "$whole" = 1 ]; then
+      say "engine: using $found"
+      ln -sfn "$(dirname "$found")/.." "$CACHE/engine/current"
+      [ -x "$CACHE/engine/current/bin/llama-server" ] && return
+    fi
+  fi
+  with_lock engine build_engine
+  dir="$(engine_dir)"
+  ln -sfn "$dir" "$CACHE/engine/current"
+  say "engine: $dir/bin/llama-server"
+}
