@@ -1,0 +1,108 @@
+"""What an operator sees: /metrics, /admin/v1, the access log."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from clock import eventually
+from gateway import config_text, openai_backend, run
+from http_client import Connection, call, chat, chat_body, get, open_stream, stream_chat
+from replies import Hold, begun, error, events
+
+SAMPLE = re.compile(r'^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{(?:[a-zA-Z_]\w*="(?:[^"\\\n]|\\["\\n])*",?)*\})? (\S+)$')
+
+
+def samples(text: str) -> dict[str, float]:
+    """name{labels} → value; fails on a line that is no Prometheus text format."""
+    found = {}
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            match = SAMPLE.match(line)
+            assert match, f"not a sample: {line!r}"
+            found[match.group(1) + (match.group(2) or "")] = float(match.group(3))
+    return found
+
+
+def total(metrics: dict[str, float], name: str, *labels: str) -> float:
+    return sum(value for key, value in metrics.items() if key.split("{")[0] == name and all(label in key for label in labels))
+
+
+def lines_of(gateway, count: int) -> list[dict]:
+    eventually(f"{count} lines are logged", lambda: len(gateway.access_log().splitlines()) >= count, 3)
+    return [json.loads(line) for line in gateway.access_log().splitlines()]
+
+
+def test_metrics_count_requests_attempts_and_events(gateway, upstream, second_upstream):
+    served = gateway(config_text([openai_backend("a", upstream.port), openai_backend("b", second_upstream.port)]))
+    upstream.script(error(503))
+    for _ in range(3):
+        assert chat(served.port).status == 200
+    stream_chat(served.port)
+    eventually("all are counted", lambda: total(samples(served.metrics()), "spillway_requests_total") == 4, 3)
+    metrics = samples(served.metrics())
+    assert total(metrics, "spillway_attempts_total", 'backend="a"', 'class="overload"') == 4
+    assert total(metrics, "spillway_attempts_total", 'backend="b"', 'class="answered"') == 4
+    assert total(metrics, "spillway_requests_total", 'status="2xx"') == 4
+    assert any(name.startswith("spillway_first_token_seconds_bucket") for name in metrics)
+    for name in re.findall(r"^# TYPE (\S+)", served.metrics(), re.M):
+        assert any(key.split("{")[0].startswith(name) for key in metrics), f"{name} has a type and no sample"
+
+
+def test_what_is_in_flight_is_seen_and_goes_away(served, upstream):
+    upstream.script(begun(events(["a "], finish=None, done=False)) + [Hold()])
+    with Connection(served.port) as connection:
+        open_stream(connection, chat_body(stream=True)).next()
+        assert total(samples(served.metrics()), "spillway_attempts_in_flight", 'backend="a"') == 1
+    eventually("it is gone", lambda: total(samples(served.metrics()), "spillway_attempts_in_flight", 'backend="a"') == 0, 2)
+
+
+def test_the_access_log_tells_of_each_exchange(gateway, upstream, second_upstream):
+    served = gateway(config_text([openai_backend("a", upstream.port), openai_backend("b", second_upstream.port)]))
+    upstream.script(error(503))
+    got = chat(served.port, chat_body("a very private prompt"), headers=[("X-Request-Id", "mine-1")])
+    assert got.header("x-request-id") == "mine-1"
+    (line,) = lines_of(served, 1)
+    assert line["request_id"] == "mine-1" and line["status"] == 200 and line["backend"] == "b" and line["path"] == "/v1/chat/completions"
+    assert [(attempt["backend"], attempt["class"], attempt["status"]) for attempt in line["attempts"]] == [("a", "overload", 503), ("b", "answered", 200)]
+    assert line["total_ms"] >= 0 and line["first_token_ms"] >= 0 and line["bytes_out"] > 0 and line["client"] == "127.0.0.1"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["time"])
+    assert "private" not in served.access_log()
+
+
+def test_a_client_that_leaves_is_logged_as_such(served, upstream):
+    upstream.script(begun(events(["a "], finish=None, done=False)) + [Hold()])
+    with Connection(served.port) as connection:
+        open_stream(connection, chat_body(stream=True)).next()
+    (line,) = lines_of(served, 1)
+    assert line["error"] == "client_gone" and line["attempts"][0]["class"] == "abandoned"
+
+
+def test_refusals_are_logged_with_their_code(served):
+    assert chat(served.port, b"{").status == 400
+    (line,) = lines_of(served, 1)
+    assert (line["status"], line["error"], line["attempts"]) == (400, "invalid_request", [])
+
+
+def test_status_in_words_and_in_json(served, upstream):
+    assert chat(served.port).status == 200
+    admin = ["status", "--admin", f"127.0.0.1:{served.admin_port}"]
+    facts = json.loads(run(*admin, "--json", home=served.home).stdout)
+    (backend,) = facts["backends"]
+    assert backend["name"] == "a" and backend["state"] == "ready" and {"class": "answered", "count": 1} in backend["attempts"]
+    assert facts["routes"] == [{"model": "*", "workload": "", "targets": ["a"], "ready": True}]
+    text = run(*admin, home=served.home).stdout
+    assert "BACKEND" in text and "route *: a" in text
+
+
+def test_a_backend_that_refuses_our_key_shows_in_health(served, upstream):
+    upstream.script(error(401))
+    assert chat(served.port).status == 502
+    told = json.loads(get(served.admin_port, "/admin/v1/health").body)
+    assert told["status"] == "degraded" and "a refused 1" in told["problems"][0]
+
+
+def test_the_admin_plane_knows_reading_alone(served):
+    assert call(served.admin_port, "POST", "/metrics").status == 405
+    assert get(served.admin_port, "/nosuch").status == 404
+    assert get(served.admin_port, "/v1/chat/completions").status == 404

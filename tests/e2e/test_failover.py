@@ -1,0 +1,267 @@
+"""Whatever the first Target does before its first token, the client sees only the second one's answer."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+
+import pytest
+
+from clock import eventually, slow
+from fake_upstream import FakeUpstream
+from gateway import config_text, duration, openai_backend, timeouts
+from http_client import Connection, chat, chat_body, open_stream, stream_chat
+from replies import (LAST_CHUNK, SSE_HEADERS, Close, Pause, Repeat, Reply, Reset, Send, Silence, answer, begun, chunk,
+                     completion, delta, error, error_body, events, head, sse, stream, usage_event, whole)
+
+KEEP_ALIVE = [("Content-Type", "text/event-stream"), ("Transfer-Encoding", "chunked")]
+HTML = "<!DOCTYPE html><html><body>502 Bad Gateway</body></html>"
+
+
+def statuses() -> dict[str, Reply]:
+    codes = (500, 502, 503, 504, 520, 529, 429, 401, 402, 403, 404, 408)
+    faults = {str(code): error(code) for code in codes}
+    for code in (301, 302, 307, 308):
+        faults[str(code)] = whole(code, "", [("Location", "http://127.0.0.1:9/v1/chat/completions")])
+    faults["304"] = Reply((Send(head(304)),))
+    faults["503 without a body"] = whole(503, "")
+    faults["503 that is HTML"] = whole(503, HTML, content_type="text/html")
+    return faults
+
+
+# Both for streams and for whole answers.
+FAULTS = statuses() | {
+    "reset": Reply((Reset(),)),
+    "closed without a word": Reply((Close(),)),
+    "accepted, then silent": Reply((Silence(),)),
+    "half a head, then silent": Reply((Send(b"HTTP/1.1 200 OK\r\nContent-Ty"), Silence())),
+    "headers, then silent": Reply((Send(head(200, KEEP_ALIVE)), Silence())),
+    "headers, then reset": Reply((Send(head(200, KEEP_ALIVE)), Pause(0.05), Reset())),
+    "headers, then closed": Reply((Send(head(200, KEEP_ALIVE)), Close())),
+    "not HTTP": Reply((Send(b"SSH-2.0-OpenSSH_9.2\r\n"), Close())),
+    "HTML with 200": whole(200, HTML, content_type="text/html"),
+    "an error object with 200": whole(200, error_body("busy")),
+    "an empty body with 200": whole(200, ""),
+    "text with 200": whole(200, "upstream connect error", content_type="text/plain"),
+    "both lengths": Reply((Send(head(200, [("Content-Length", "5"), ("Transfer-Encoding", "chunked")]) + b"0\r\n\r\n"), Close())),
+    "gzip that is none": whole(200, "not gzip at all", [("Content-Encoding", "gzip")]),
+    "an unknown encoding": whole(200, "????", [("Content-Encoding", "x-rot13")]),
+}
+
+EMPTY = completion("", usage={"prompt_tokens": 3, "completion_tokens": 0, "total_tokens": 3})
+
+# Whole answers only.
+WHOLE_FAULTS = {
+    "an empty answer": whole(200, EMPTY),
+    "no choices": whole(200, {**EMPTY, "choices": []}),
+    "blank lines, then silent": Reply((Send(head(200, KEEP_ALIVE)), Repeat(chunk(b"\n"), 0.02))),
+    "cut in the middle of the body": Reply((Send(head(200, [("Content-Length", "500")]) + b'{"id":"x","choices":[{'), Close())),
+    "half the body, then silent": Reply((Send(head(200, [("Content-Length", "500")]) + b'{"id":"x",'), Silence())),
+    "JSON that is cut short": whole(200, b'{"id":"x","choices":[{"message":{"content":"hal'),
+}
+
+# Streams only.
+STREAM_FAULTS = {
+    "keep-alive comments only": Reply((Send(head(200, KEEP_ALIVE)), Repeat(chunk(b": keep-alive\n\n"), 0.02))),
+    "role only, then silent": begun(events([], finish=None, done=False)) + [Silence()],
+    "role only, then comments": begun(events([], finish=None, done=False)) + [Repeat(chunk(b": ping\n\n"), 0.02)],
+    "role only, then reset": begun(events([], finish=None, done=False)) + [Pause(0.05), Reset()],
+    "an empty delta over and over": begun([]) + [Repeat(chunk(sse(delta({"content": ""}))), 0.02)],
+    "an error object first": begun([sse(error_body("overloaded", code="overloaded"))]) + [Send(LAST_CHUNK)],
+    "event: error first": begun([b"event: error\n" + sse({"type": "error", "error": {"type": "overloaded_error"}})]) + [Silence()],
+    "an empty stream": begun([]) + [Send(LAST_CHUNK)],
+    "only DONE": stream([sse("[DONE]")]),
+    "an empty answer": stream(events([])),
+    "role, then the end": stream(events([], finish=None, done=False)),
+    "an empty answer with usage": stream([*events([], done=False), sse(usage_event(completion_tokens=0)), sse("[DONE]")]),
+    "not JSON": begun([b"data: <html>\n\n"]) + [Silence()],
+    "a chunk size that is none": Reply((Send(head(200, KEEP_ALIVE) + b"zz\r\n\r\n"), Silence())),
+}
+
+
+@pytest.fixture(scope="module")
+def pair(module_gateway):
+    """A gateway with "a", which fails, before "b", which answers; and their upstreams."""
+    with FakeUpstream() as failing, FakeUpstream() as good:
+        yield failing, good, lambda: module_gateway(config_text(
+            [openai_backend("a", failing.port), openai_backend("b", good.port)], defaults=timeouts(0.4, 0.4)))
+
+
+@pytest.fixture
+def failing_pair(pair):
+    """As `pair`, with a fresh gateway: no health is carried over from an earlier fault."""
+    failing, good, start = pair
+    failing.requests.clear(), good.requests.clear()
+    gateway = start()
+    yield failing, good, gateway
+    gateway.stop()
+
+
+def check_whole(fault: Reply, failing, good, gateway) -> None:
+    failing.script(fault)
+    got = chat(gateway.port)
+    assert (got.status, got.text, got.header("x-spillway-backend")) == (200, "Hello there", "b")
+    assert got.attempts == 2 and len(failing.requests) == 1
+    assert good.requests[0].json["model"] == "m-b"
+    eventually("the failed upstream's connection is not left waiting",
+               lambda: failing.requests[0].answered or failing.requests[0].left_at)
+
+
+def check_stream(fault: Reply, failing, good, gateway) -> None:
+    failing.script(fault)
+    got = stream_chat(gateway.port)
+    assert (got.text, got.roles, got.finish_reasons, got.done) == ("Hello there", ["assistant"], ["stop"], 1)
+    assert got.errors == [] and got.torn is None
+    assert (got.answer.header("x-spillway-backend"), got.answer.attempts) == ("b", 2)
+    assert len(failing.requests) == 1 and good.requests[0].json["model"] == "m-b"
+    eventually("the failed upstream's connection is not left waiting",
+               lambda: failing.requests[0].answered or failing.requests[0].left_at)
+
+
+@pytest.mark.parametrize("fault", (FAULTS | WHOLE_FAULTS).values(), ids=(FAULTS | WHOLE_FAULTS).keys())
+def test_a_whole_answer_comes_from_the_next_target(failing_pair, fault):
+    check_whole(fault, *failing_pair)
+
+
+@pytest.mark.parametrize("fault", (FAULTS | STREAM_FAULTS).values(), ids=(FAULTS | STREAM_FAULTS).keys())
+def test_a_stream_comes_from_the_next_target(failing_pair, fault):
+    check_stream(fault, *failing_pair)
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
+def test_a_refused_connection_goes_to_the_next_target(gateway, upstream, refusing_port, streamed):
+    served = gateway(config_text([openai_backend("a", refusing_port), openai_backend("b", upstream.port)]))
+    got = stream_chat(served.port).answer if streamed else chat(served.port)
+    assert (got.status, got.header("x-spillway-backend"), got.attempts) == (200, "b", 2)
+
+
+def test_a_name_that_does_not_resolve_goes_to_the_next_target(gateway, upstream):
+    served = gateway(config_text([openai_backend("a", "http://no-such-host.invalid/v1"), openai_backend("b", upstream.port)]))
+    assert chat(served.port).header("x-spillway-backend") == "b"
+
+
+def test_gzip_answers_are_decoded_or_that_backend_is_left(failing_pair):
+    failing, _, gateway = failing_pair
+    packed = gzip.compress(json.dumps(completion("unpacked")).encode())
+    failing.script(whole(200, packed, [("Content-Encoding", "gzip")]))
+    got = chat(gateway.port)
+    assert got.header("content-encoding") is None
+    assert (got.text, got.header("x-spillway-backend")) in (("unpacked", "a"), ("Hello there", "b"))
+
+
+def test_a_slow_first_token_within_the_timeout_is_waited_for(gateway, upstream, second_upstream):
+    served = gateway(config_text([openai_backend("a", upstream.port), openai_backend("b", second_upstream.port)],
+                                 defaults={"first_token_timeout": duration(3)}))
+    comments = [step for _ in range(10) for step in (Send(chunk(b": keep-alive\n\n")), Pause(0.05))]
+    upstream.script(begun([]) + comments + [Send(b"".join(map(chunk, events(["late"]))) + LAST_CHUNK)])
+    got = stream_chat(served.port)
+    assert (got.text, got.answer.header("x-spillway-backend"), got.answer.attempts) == ("late", "a", 1)
+
+
+def test_reasoning_and_tool_calls_count_as_first_token(gateway, upstream, second_upstream):
+    served = gateway(config_text([openai_backend("a", upstream.port), openai_backend("b", second_upstream.port)],
+                                 defaults={"first_token_timeout": duration(0.5), "idle_timeout": duration(4)}))
+    for first in ({"reasoning_content": "hm"}, {"reasoning": "hm"},
+                  {"tool_calls": [{"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": ""}}]}):
+        upstream.script(begun([sse(delta({"role": "assistant"})), sse(delta(first))])
+                        + [Pause(slow(0.8)), Send(b"".join(map(chunk, events(["then"], role=False))) + LAST_CHUNK)])
+        got = stream_chat(served.port)
+        assert (got.text, got.answer.header("x-spillway-backend")) == ("then", "a"), first
+
+
+CLIENT_FAULTS = [(400, b'{"error": {"message":"bad  temperature" ,"type":"invalid_request_error","param":"t","code":null}}\n'),
+                 (413, b'{"error":{"message":"too large"}}'), (422, b'[{"loc":["body"],"msg":"field required"}]'),
+                 (400, b'{"error":{"message":"blocked","code":"content_filter"}}'), (400, b"plain text"), (422, b"")]
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("status,body", CLIENT_FAULTS, ids=[f"{status}-{at}" for at, (status, _) in enumerate(CLIENT_FAULTS)])
+def test_the_clients_own_fault_passes_through_byte_for_byte(failing_pair, status, body, streamed):
+    failing, good, gateway = failing_pair
+    failing.script(whole(status, body, content_type="application/problem+json"))
+    got = chat(gateway.port, chat_body(stream=streamed))
+    assert (got.status, got.body, got.header("content-type")) == (status, body, "application/problem+json")
+    assert (got.header("x-spillway-backend"), got.attempts) == ("a", 1)
+    assert good.requests == []
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
+def test_when_all_fail_each_attempt_is_listed(gateway, upstream, second_upstream, refusing_port, streamed):
+    backends = [openai_backend("cloudy", upstream.port), openai_backend("rainy", second_upstream.port),
+                openai_backend("gone", refusing_port)]
+    served = gateway(config_text(backends, defaults=timeouts(0.3)))
+    upstream.script(error(503, "secret upstream text"))
+    second_upstream.script(Reply((Silence(),)))
+    got = chat(served.port, chat_body(stream=streamed))
+    assert (got.status, got.error["code"]) == (502, "all_targets_failed")
+    message = got.error["message"]
+    assert message.index("cloudy") < message.index("rainy") < message.index("gone")
+    assert "503" in message and "overload" in message and "connect" in message
+    assert got.attempts == 3 and got.header("x-request-id")
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
+def test_when_all_say_429_the_client_gets_429(failing_pair, streamed):
+    failing, good, gateway = failing_pair
+    failing.script(error(429, headers=[("Retry-After", "7")]))
+    good.script(error(429, headers=[("Retry-After", "3")]))
+    got = chat(gateway.port, chat_body(stream=streamed))
+    good.script(answer())
+    assert (got.status, got.error["code"]) == (429, "all_targets_failed")
+    assert "429" in got.error["message"] and got.attempts == 2
+
+
+def test_one_429_among_other_failures_is_502(failing_pair):
+    failing, good, gateway = failing_pair
+    failing.script(error(429))
+    good.script(error(503))
+    assert chat(gateway.port).status == 502
+    good.script(answer())
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
+def test_the_clients_deadline_ends_the_exchange(gateway, upstream, streamed):
+    served = gateway(config_text([openai_backend("a", upstream.port)]))
+    upstream.script(Reply((Silence(),)))
+    start = time.monotonic()
+    got = chat(served.port, chat_body(stream=streamed), {"x-spillway-deadline-ms": "300"})
+    assert (got.status, got.error["code"]) == (504, "deadline_exceeded")
+    assert 0.28 < time.monotonic() - start < slow(1)
+    eventually("the upstream is left", lambda: upstream.requests[0].left_at)
+
+
+def test_the_deadline_holds_over_all_attempts(gateway, upstream, second_upstream):
+    served = gateway(config_text([openai_backend("a", upstream.port), openai_backend("b", second_upstream.port)],
+                                 defaults={"first_token_timeout": duration(0.4), "deadline": duration(0.6)}))
+    for fake in (upstream, second_upstream):
+        fake.script(Reply((Silence(),)))
+    start = time.monotonic()
+    got = chat(served.port)
+    assert (got.status, got.error["code"]) == (504, "deadline_exceeded")
+    assert time.monotonic() - start < slow(0.6) + slow(0.5)
+
+
+def test_a_deadline_after_the_first_token_is_told_in_band(gateway, upstream):
+    served = gateway(config_text([openai_backend("a", upstream.port)], defaults=timeouts(5, 5)))
+    upstream.script(begun(events(["a"], finish=None, done=False)) + [Repeat(chunk(sse(delta({"content": "b"}))), 0.01)])
+    with Connection(served.port) as connection:
+        milliseconds = str(int(slow(0.5) * 1000))
+        got = open_stream(connection, None, [("x-spillway-deadline-ms", milliseconds)]).rest()
+    assert got.text.startswith("ab") and got.done == 0
+    assert [found["code"] for found in got.errors] in (["deadline_exceeded"], ["stream_broken"])
+
+
+@pytest.mark.parametrize("value", ["-5", "soon", "1e3"])
+def test_a_deadline_that_is_no_number_of_milliseconds_is_a_400(served, upstream, value):
+    got = chat(served.port, headers={"x-spillway-deadline-ms": value})
+    assert (got.status, got.error["code"]) == (400, "invalid_request")
+    assert "x-spillway-deadline-ms" in got.error["message"] and upstream.requests == []
+
+
+def test_a_kept_alive_connection_that_the_upstream_closed_meanwhile_is_no_failure(served, upstream):
+    upstream.script(answer("one") + [Close()], answer("two"))
+    assert chat(served.port).text == "one"
+    eventually("the upstream closed", lambda: upstream.connections[0].left_at or upstream.connections[0].transport.is_closing())
+    got = chat(served.port)
+    assert (got.text, got.attempts) == ("two", 1)
