@@ -12,7 +12,8 @@ namespace {
 void check_provider(const Placed<Backend>& backend, Problems& problems) {
   const Backend& value = backend.value;
   if (value.base_url.empty()) {
-    problems.add(backend.of(""), "the backend " + value.name + " has neither a base_url nor an engine",
+    // A wrong word for the preset was told already.
+    if (!backend.has("preset")) problems.add(backend.of(""), "the backend " + value.name + " has neither a base_url nor an engine",
                  "set preset, base_url, or for a local model engine = \"llama.cpp\" and model");
   } else if (const std::string why = why_no_base_url(value.base_url); !why.empty()) {
     problems.add(backend.of("base_url"), toml_string(value.base_url) + " is no base_url: " + why, "as in: base_url = \"https://api.deepseek.com/v1\"");

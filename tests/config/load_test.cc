@@ -1,0 +1,121 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "environment.h"
+
+namespace spillway::config {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+namespace fs = std::filesystem;
+
+std::string all(const std::vector<Problem>& problems) {
+  std::string out;
+  for (const Problem& problem : problems) out += problem.to_string() + "\n";
+  return out;
+}
+
+Config load(std::string_view toml, std::map<std::string, std::string> variables = {}) {
+  Loaded loaded = load_text(toml, "t.toml", environment_of(std::move(variables)));
+  EXPECT_TRUE(loaded.config.has_value()) << all(loaded.problems);
+  return loaded.config.value_or(Config{});
+}
+
+std::vector<std::string> target_names(const Config& config) {
+  std::vector<std::string> names;
+  for (const Target& target : config.routes.at(0).targets) names.push_back(target.backend);
+  return names;
+}
+
+TEST(Load, an_empty_file_is_the_embedded_default) {
+  const Config config = load("");
+  EXPECT_EQ(config.backends, embedded_default(environment_of({})).config->backends);
+  EXPECT_THAT(target_names(config), ElementsAre("local"));
+}
+
+TEST(Load, a_preset_fills_in_what_is_not_set) {
+  const Config config = load("[[backend]]\nname = \"d\"\npreset = \"deepseek\"\nregion = \"eu\"\n", {{"DEEPSEEK_API_KEY", "sk-1"}});
+  const Backend& backend = config.backends.at(0);
+  EXPECT_EQ(backend.base_url, "https://api.deepseek.com/v1");
+  EXPECT_EQ(backend.region, "eu");
+  EXPECT_EQ(backend.api_key, (Secret{"env:DEEPSEEK_API_KEY", "sk-1"}));
+}
+
+TEST(Load, backends_without_routes_serve_every_name_in_order) {
+  const Config config = load("[[backend]]\nname = \"a\"\nbase_url = \"http://x\"\n[[backend]]\nname = \"b\"\nbase_url = \"http://y\"\n");
+  EXPECT_EQ(config.routes.at(0).model, "*");
+  EXPECT_THAT(target_names(config), ElementsAre("a", "b"));
+}
+
+TEST(Load, a_local_backend_is_edge_unless_it_says_otherwise) {
+  EXPECT_EQ(load("[[backend]]\nname = \"l\"\nengine = \"llama.cpp\"\nmodel = \"m\"\n").backends.at(0).tier, Tier::kEdge);
+  EXPECT_EQ(load("[[backend]]\nname = \"l\"\nengine = \"llama.cpp\"\nmodel = \"m\"\ntier = \"device\"\n").backends.at(0).tier, Tier::kDevice);
+}
+
+TEST(Load, a_key_file_is_read_without_its_line_end) {
+  const fs::path file = fs::temp_directory_path() / ("key_" + std::to_string(::getpid()));
+  std::ofstream(file) << "sk-file\r\n";
+  const Config config = load("[[backend]]\nname = \"a\"\nbase_url = \"http://x\"\napi_key = \"file:" + file.string() + "\"\n");
+  fs::remove(file);
+  EXPECT_EQ(config.backends.at(0).api_key.value, "sk-file");
+}
+
+TEST(Load, what_is_not_acted_on_is_warned_of_and_its_default_is_not) {
+  const auto loaded = load_text(
+      "[[backend]]\nname = \"a\"\nbase_url = \"http://x\"\nrate = \"60/m\"\nresume = \"auto\"\n[[route]]\nhedge = \"auto\"\nretries = 1\n"
+      "targets = [{ backend = \"a\" }]\n",
+      "t.toml", environment_of({}));
+  ASSERT_TRUE(loaded.config.has_value()) << all(loaded.problems);
+  EXPECT_EQ(all(loaded.warnings),
+            "t.toml:4:8: warning: rate is not acted on in this version\nt.toml:7:9: warning: hedge is not acted on in this version\n");
+}
+
+TEST(Load, a_backend_that_no_route_names_is_warned_of) {
+  const auto loaded = load_text("[[backend]]\nname = \"a\"\nbase_url = \"http://x\"\n[[backend]]\nname = \"b\"\nbase_url = \"http://y\"\n"
+                                "[[route]]\ntargets = [{ backend = \"a\" }]\n", "t.toml", environment_of({}));
+  ASSERT_TRUE(loaded.config.has_value());
+  EXPECT_THAT(all(loaded.warnings), HasSubstr("no Route names the backend b"));
+}
+
+TEST(Load, a_file_that_cannot_be_read_is_named) {
+  const auto loaded = load_file("/nonexistent/a.toml", environment_of({}));
+  ASSERT_FALSE(loaded.config.has_value());
+  EXPECT_THAT(all(loaded.problems), HasSubstr("/nonexistent/a.toml"));
+}
+
+TEST(EmbeddedDefault, providers_with_a_key_go_before_the_local_model) {
+  const auto loaded = embedded_default(environment_of({{"DASHSCOPE_API_KEY", "b"}, {"DEEPSEEK_API_KEY", "a"}}));
+  ASSERT_TRUE(loaded.config.has_value());
+  EXPECT_THAT(target_names(*loaded.config), ElementsAre("deepseek", "dashscope", "local"));
+  EXPECT_EQ(loaded.config->routes.at(0).targets.at(0).model, "deepseek-chat");
+}
+
+TEST(EmbeddedDefault, a_key_that_is_empty_counts_as_none) {
+  EXPECT_THAT(target_names(*embedded_default(environment_of({{"DEEPSEEK_API_KEY", ""}})).config), ElementsAre("local"));
+}
+
+TEST(EmbeddedDefault, a_provider_that_cannot_be_spoken_to_is_told) {
+  const auto loaded = embedded_default(environment_of({{"ANTHROPIC_API_KEY", "a"}}));
+  EXPECT_THAT(target_names(*loaded.config), ElementsAre("local"));
+  EXPECT_THAT(all(loaded.warnings), HasSubstr("ANTHROPIC_API_KEY"));
+}
+
+TEST(FindFile, the_option_then_the_variable_then_home) {
+  const fs::path home = fs::temp_directory_path() / ("home_" + std::to_string(::getpid()));
+  fs::create_directories(home / ".config/spillway");
+  std::ofstream(home / ".config/spillway/spillway.toml") << "";
+  const auto both = environment_of({{"SPILLWAY_CONFIG", "/named.toml"}, {"HOME", home}});
+  EXPECT_EQ(find_file("/asked.toml", both), "/asked.toml");
+  EXPECT_EQ(find_file(std::nullopt, both), "/named.toml");
+  EXPECT_EQ(find_file(std::nullopt, environment_of({{"HOME", home}})), home / ".config/spillway/spillway.toml");
+  EXPECT_EQ(find_file(std::nullopt, environment_of({{"HOME", "/nonexistent"}})), std::nullopt);
+  fs::remove_all(home);
+}
+
+}  // namespace
+}  // namespace spillway::config
