@@ -34,7 +34,8 @@ COLOURS = {
 }  # fmt: skip
 ASK = (
     "curl -N localhost:8080/v1/chat/completions -d"
-    """ '{"model": "smollm2:135m", "stream": true, "messages": [{"role": "user", "content": "What is the capital of France?"}]}'"""
+    """ '{"model": "smollm2:135m", "stream": true, "max_tokens": 12, "temperature": 0,"""
+    """ "messages": [{"role": "user", "content": "Why is the sky blue?"}]}'"""
 )
 
 
@@ -199,7 +200,7 @@ def draw(recording: Recording) -> str:
         cells = sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
         weight = ' font-weight="700"' if piece.style.bold else ""
         out.append(
-            f'<text class="p" style="animation-delay:{piece.at:.2f}s" x="{x:.1f}" y="{y:.1f}" fill="{piece.style.colour}"{weight}'
+            f'<text class="p" xml:space="preserve" style="animation-delay:{piece.at:.2f}s" x="{x:.1f}" y="{y:.1f}" fill="{piece.style.colour}"{weight}'
             f' textLength="{cells * CELL[0]:.1f}" lengthAdjust="spacingAndGlyphs">{html.escape(text)}</text>'
         )
     out.append("</svg>\n")
