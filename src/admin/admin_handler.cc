@@ -6,10 +6,12 @@ namespace spillway::admin {
 
 Task<> AdminHandler::handle(http::ServerConnection& connection, const http::Request& request) {
   http::ResponseWriter& response = connection.response();
-  const bool known = request.path == "/metrics" || request.path == "/admin/v1/health" || request.path == "/admin/v1/status";
+  const bool known =
+      request.path == "/metrics" || request.path == "/admin/v1/health" || request.path == "/admin/v1/status";
   if (!known) {
-    co_await response.send(404, "application/json",
-                           render_failure(404, "there is no such page; see /metrics, /admin/v1/health, /admin/v1/status"));
+    co_await response.send(
+        404, "application/json",
+        render_failure(404, "there is no such page; see /metrics, /admin/v1/health, /admin/v1/status"));
     co_return;
   }
   if (request.method != http::Method::kGet && request.method != http::Method::kHead) {
@@ -29,7 +31,8 @@ Task<> AdminHandler::handle(http::ServerConnection& connection, const http::Requ
 }
 
 std::string AdminHandler::render_failure(int status, std::string_view what) {
-  return api::render_error(Dialect::kOpenAi, {status, status == 404 ? "not_found" : "invalid_request", std::string(what)});
+  return api::render_error(Dialect::kOpenAi,
+                           {status, status == 404 ? "not_found" : "invalid_request", std::string(what)});
 }
 
 }  // namespace spillway::admin

@@ -11,7 +11,8 @@ void from_json(const nlohmann::json& in, AttemptCount& entry) {
   in.at("class").get_to(entry.cls);
   in.at("count").get_to(entry.count);
 }
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(BackendStatus, name, tier, url, model, state, detail, pid, restarts, in_flight, attempts)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(BackendStatus, name, tier, url, model, state, detail, pid, restarts, in_flight,
+                                   attempts)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RouteStatus, model, workload, targets, ready)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status, version, pid, uptime_s, config_file, url, threads, connections,
                                    access_log_dropped_bytes, draining, refused_config, needs_restart, backends, routes)
@@ -58,16 +59,20 @@ std::string failures_text(const BackendStatus& backend) {
 
 std::vector<std::string> problems_of(const Status& status) {
   std::vector<std::string> problems;
-  if (!status.refused_config.empty()) problems.push_back("the changed config was refused, the one before goes on: " + status.refused_config);
-  for (const std::string& setting : status.needs_restart) problems.push_back(setting + " has changed and waits for a restart");
+  if (!status.refused_config.empty())
+    problems.push_back("the changed config was refused, the one before goes on: " + status.refused_config);
+  for (const std::string& setting : status.needs_restart)
+    problems.push_back(setting + " has changed and waits for a restart");
   for (const BackendStatus& backend : status.backends) {
     if (backend.state == "failing" || backend.state == "stopped") {
-      problems.push_back("backend " + backend.name + " is " + backend.state + (backend.detail.empty() ? "" : ": " + backend.detail));
+      problems.push_back("backend " + backend.name + " is " + backend.state +
+                         (backend.detail.empty() ? "" : ": " + backend.detail));
     }
     for (const AttemptCount& entry : backend.attempts) {
       if (entry.cls == "config") {
         problems.push_back("backend " + backend.name + " refused " + std::to_string(entry.count) +
-                           " request(s) for its credentials or settings (401, 402, 403, 404 or a redirection): look at its api_key, base_url and model");
+                           " request(s) for its credentials or settings (401, 402, 403, 404 or a redirection): look at "
+                           "its api_key, base_url and model");
       }
     }
   }
@@ -75,7 +80,8 @@ std::vector<std::string> problems_of(const Status& status) {
     if (!route.ready) problems.push_back("route " + route.model + " has no Target that can serve");
   }
   if (status.access_log_dropped_bytes > 0) {
-    problems.push_back("the access log has lost " + std::to_string(status.access_log_dropped_bytes) + " bytes: its disk is full or slow");
+    problems.push_back("the access log has lost " + std::to_string(status.access_log_dropped_bytes) +
+                       " bytes: its disk is full or slow");
   }
   return problems;
 }
@@ -97,8 +103,10 @@ Result<Status> from_json(std::string_view text) {
 std::string to_text(const Status& status) {
   std::string out = "spillway " + status.version + " (pid " + std::to_string(status.pid) + ", up " +
                     duration_text(status.uptime_s) + ", " + std::to_string(status.threads) + " thread(s), " +
-                    std::to_string(status.connections) + " connection(s))" + (status.draining ? ", draining" : "") + "\n";
-  out += "  " + status.url + "   config: " + (status.config_file.empty() ? "the embedded default" : status.config_file) + "\n\n";
+                    std::to_string(status.connections) + " connection(s))" + (status.draining ? ", draining" : "") +
+                    "\n";
+  out += "  " + status.url +
+         "   config: " + (status.config_file.empty() ? "the embedded default" : status.config_file) + "\n\n";
 
   std::size_t name_width = 7;
   std::size_t where_width = 5;
@@ -107,8 +115,8 @@ std::string to_text(const Status& status) {
     name_width = std::max(name_width, backend.name.size());
     where_width = std::max(where_width, where(backend).size());
   }
-  out += pad("BACKEND", name_width + 2) + pad("TIER", 8) + pad("STATE", 10) + pad("WHERE", where_width + 2) + pad("ACTIVE", 8) +
-         pad("ANSWERED", 10) + "FAILED\n";
+  out += pad("BACKEND", name_width + 2) + pad("TIER", 8) + pad("STATE", 10) + pad("WHERE", where_width + 2) +
+         pad("ACTIVE", 8) + pad("ANSWERED", 10) + "FAILED\n";
   for (const BackendStatus& backend : status.backends) {
     out += pad(backend.name, name_width + 2) + pad(backend.tier, 8) + pad(backend.state, 10) +
            pad(where(backend), where_width + 2) + pad(std::to_string(backend.in_flight), 8) +

@@ -18,9 +18,9 @@ struct AttemptCount {
 struct BackendStatus {
   std::string name;
   std::string tier;
-  std::string url;    // of a local one: its Replica's address, empty while there is none
-  std::string model;  // of a local one
-  std::string state;  // "ready"; of a local one also "starting", "failing", "stopped"
+  std::string url;     // of a local one: its Replica's address, empty while there is none
+  std::string model;   // of a local one
+  std::string state;   // "ready"; of a local one also "starting", "failing", "stopped"
   std::string detail;  // what went wrong last with its Replica; may be empty
   int pid = 0;         // of the Replica; 0: none
   int restarts = 0;

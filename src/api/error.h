@@ -14,8 +14,8 @@ namespace spillway::api {
 struct ApiError {
   int status = 500;
   std::string_view code;
-  std::string message;              // what happened, where, and what to do
-  std::string param = {};           // the request's field that is at fault; empty: none
+  std::string message;     // what happened, where, and what to do
+  std::string param = {};  // the request's field that is at fault; empty: none
   std::optional<seconds> retry_after = {};
 };
 

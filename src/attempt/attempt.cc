@@ -10,7 +10,8 @@ namespace {
 
 constexpr seconds kErrorBodyTime{2};                // to read what an upstream says of its failure
 constexpr std::size_t kErrorBodyBytes = 64u << 10;  // of it
-constexpr milliseconds kTailTime{50};  // after the last event, for the framing's end, so that the connection can be kept
+constexpr milliseconds kTailTime{
+    50};  // after the last event, for the framing's end, so that the connection can be kept
 
 bool begins_like_html(std::string_view body) {
   const std::size_t first = body.find_first_not_of(" \t\r\n");
@@ -125,7 +126,8 @@ Task<Outcome> Attempt::run_once(bool& stale) {
   sent_at_ = now();
   first_token_by_ = ask_.deadline.capped(target_.timeouts.first_token, sent_at_);
   http::ClientStatus status = co_await upstream_->send(buffers, answer_by());
-  while (status == http::ClientStatus::kOk && !upstream_->head_done()) status = co_await upstream_->receive(answer_by());
+  while (status == http::ClientStatus::kOk && !upstream_->head_done())
+    status = co_await upstream_->receive(answer_by());
   if (!upstream_->head_done()) {
     stale = reused && status == http::ClientStatus::kClosed && !upstream_->anything_received();
     co_return connection_failed(status);
@@ -141,7 +143,8 @@ Task<Outcome> Attempt::run_once(bool& stale) {
   if (!coding.empty() && !equals_ignore_case(coding, "identity")) {
     co_return Outcome{OutcomeClass::kGarbage, 200, "a compressed answer, though none was asked for"};
   }
-  const bool events = content_type_.size() >= 17 && equals_ignore_case(std::string_view(content_type_).substr(0, 17), "text/event-stream");
+  const bool events = content_type_.size() >= 17 &&
+                      equals_ignore_case(std::string_view(content_type_).substr(0, 17), "text/event-stream");
   if (ask_.chat.stream && events) co_return co_await answer_stream(status);
   co_return co_await answer_whole(status);
 }
@@ -152,8 +155,8 @@ Task<http::ClientStatus> Attempt::receive_all(http::ClientStatus received, TimeP
 }
 
 Task<Outcome> Attempt::answer_stream(http::ClientStatus received) {
-  Relay relay(*upstream_, client_,
-              {first_token_by_, target_.timeouts.idle, ask_.deadline, ask_.limits.max_event}, [this] {
+  Relay relay(*upstream_, client_, {first_token_by_, target_.timeouts.idle, ask_.deadline, ask_.limits.max_event},
+              [this] {
                 committed_ = true;
                 commit_(upstream_fields_);
               });
@@ -178,7 +181,8 @@ Task<Outcome> Attempt::answer_whole(http::ClientStatus received) {
   using Kind = api::openai::Answer::Kind;
   switch (answer.kind) {
     case Kind::kError:
-      co_return Outcome{OutcomeClass::kServer, 200, answer.error_message.empty() ? "an error object" : answer.error_message};
+      co_return Outcome{OutcomeClass::kServer, 200,
+                        answer.error_message.empty() ? "an error object" : answer.error_message};
     case Kind::kEmpty: co_return Outcome{OutcomeClass::kEmpty, 200, "an answer without content"};
     case Kind::kGarbage:
       co_return Outcome{OutcomeClass::kGarbage, 200, begins_like_html(body) ? "an HTML page" : "not a chat completion"};
@@ -189,7 +193,8 @@ Task<Outcome> Attempt::answer_whole(http::ClientStatus received) {
   target_.backend->series().first_token.observe(now() - sent_at_);
   committed_ = true;
   commit_(upstream_fields_);
-  if (!co_await client_.send(200, content_type_, body)) co_return Outcome{OutcomeClass::kAbandoned, 200, "the client left"};
+  if (!co_await client_.send(200, content_type_, body))
+    co_return Outcome{OutcomeClass::kAbandoned, 200, "the client left"};
   co_return Outcome{OutcomeClass::kAnswered, 200, {}};
 }
 

@@ -70,12 +70,14 @@ Task<> Exchange::answer() {
   chat_ = std::move(std::get<api::openai::ChatRequest>(decoded));
   route_ = table_->match(chat_.model, request_.headers.get("x-spillway-workload"));
   if (route_ == nullptr) {
-    co_await fail({404, "no_target", "no Route serves the model \"" + chat_.model + "\"; GET /v1/models lists those that are", "model"});
+    co_await fail({404, "no_target",
+                   "no Route serves the model \"" + chat_.model + "\"; GET /v1/models lists those that are", "model"});
     co_return;
   }
   const std::optional<Deadline> deadline = deadline_of(*route_);
   if (!deadline) {
-    co_await fail(api::invalid_request("the field x-spillway-deadline-ms has to be a whole number of milliseconds, at least 1"));
+    co_await fail(
+        api::invalid_request("the field x-spillway-deadline-ms has to be a whole number of milliseconds, at least 1"));
     co_return;
   }
   if (chat_.stream) keep_alive_timer_.arm(began_at_ + kKeepAliveAfter);
@@ -88,7 +90,8 @@ Task<> Exchange::answer() {
       const route::Target& target = route_->targets[i];
       if (asked[i] || (target.backend->loading() && !also_loading)) continue;
       if (ask.deadline.passed(now())) {
-        co_await fail({504, "deadline_exceeded", "the deadline passed after " + std::to_string(tried_.size()) + " Attempt(s)"});
+        co_await fail(
+            {504, "deadline_exceeded", "the deadline passed after " + std::to_string(tried_.size()) + " Attempt(s)"});
         co_return;
       }
       asked[i] = true;
@@ -107,8 +110,8 @@ Task<bool> Exchange::try_target(const route::Target& target, const Ask& ask) {
     commit(fields);
   });
   current_ = &attempt;
-  Outcome outcome = connection_.client_gone() ? Outcome{OutcomeClass::kAbandoned, 0, "the client left"}
-                                              : co_await attempt.run();
+  Outcome outcome =
+      connection_.client_gone() ? Outcome{OutcomeClass::kAbandoned, 0, "the client left"} : co_await attempt.run();
   current_ = nullptr;
 
   backend::Backend& backend = *target.backend;
@@ -120,7 +123,8 @@ Task<bool> Exchange::try_target(const route::Target& target, const Ask& ask) {
   tried.outcome = outcome;
   events_ += attempt.events();
   if (outcome.cls == OutcomeClass::kRateLimited && retry_after_.empty()) retry_after_ = attempt.retry_after();
-  if (attempt.first_token_ms() >= 0) first_token_ms_ = to_ms(now() - began_at_) - attempt.total_ms() + attempt.first_token_ms();
+  if (attempt.first_token_ms() >= 0)
+    first_token_ms_ = to_ms(now() - began_at_) - attempt.total_ms() + attempt.first_token_ms();
 
   if (connection_.client_gone() || client_.failed()) {
     context_.metrics.clients_gone.add();
@@ -131,14 +135,15 @@ Task<bool> Exchange::try_target(const route::Target& target, const Ask& ask) {
     co_return true;
   }
   if (outcome.deadline) {
-    co_await fail({504, "deadline_exceeded",
-                   "the deadline passed after " + std::to_string(tried_.size()) + " Attempt(s), the last at " + backend.name()});
+    co_await fail(
+        {504, "deadline_exceeded",
+         "the deadline passed after " + std::to_string(tried_.size()) + " Attempt(s), the last at " + backend.name()});
     co_return true;
   }
   if (attempt.committed() && outcome.cls != OutcomeClass::kClient) {
     co_await fail({502, "stream_broken",
-                   "the answer was cut in the middle: " + backend.name() + ": " + std::string(to_word(outcome.cls)) + " (" +
-                       outcome.detail + "); ask again"});
+                   "the answer was cut in the middle: " + backend.name() + ": " + std::string(to_word(outcome.cls)) +
+                       " (" + outcome.detail + "); ask again"});
     co_return true;
   }
   if (outcome.cls == OutcomeClass::kClient) {

@@ -22,11 +22,11 @@ bool is_one_of(std::string_view name, const std::array<std::string_view, N>& nam
   return false;
 }
 
-constexpr std::array<std::string_view, 8> kStaysHere{"authorization",   "x-api-key",    "api-key",           "cookie",
+constexpr std::array<std::string_view, 8> kStaysHere{"authorization",   "x-api-key",    "api-key",          "cookie",
                                                      "accept-encoding", "content-type", "content-encoding", "via"};
 
-constexpr std::array<std::string_view, 8> kStaysThere{"set-cookie", "x-request-id", "content-type", "date",
-                                                      "server",     "alt-svc",      "via",          "strict-transport-security"};
+constexpr std::array<std::string_view, 8> kStaysThere{
+    "set-cookie", "x-request-id", "content-type", "date", "server", "alt-svc", "via", "strict-transport-security"};
 
 // Does the list in a Connection field name `name`? (RFC 9110, 7.6.1)
 bool names_it(std::string_view connection, std::string_view name) {

@@ -32,8 +32,8 @@ enum class Blame { kNobody, kBackend, kOperator, kClient };
 
 struct Outcome {
   OutcomeClass cls = OutcomeClass::kAnswered;
-  int status = 0;      // of the upstream's answer; 0: there was none
-  std::string detail;  // for people; one line
+  int status = 0;         // of the upstream's answer; 0: there was none
+  std::string detail;     // for people; one line
   bool deadline = false;  // the Exchange's deadline passed
 };
 

@@ -65,7 +65,8 @@ Task<Outcome> Relay::run(http::ClientStatus received) {
       if (step == Step::kEnded) break;
     }
     if (passed > 0) {
-      if (!co_await flush(upstream_.body().substr(0, passed))) co_return failed(OutcomeClass::kAbandoned, "the client left");
+      if (!co_await flush(upstream_.body().substr(0, passed)))
+        co_return failed(OutcomeClass::kAbandoned, "the client left");
       upstream_.consume_body(passed);
     }
     if (step == Step::kEnded) co_return outcome_;
@@ -84,7 +85,8 @@ Relay::Step Relay::look(std::string_view event) {
       return Step::kEnded;
     case Chunk::Kind::kGarbage:
       if (fields.data.empty()) return Step::kGoOn;
-      outcome_ = failed(OutcomeClass::kGarbage, fields.type == "error" ? "an error event" : "an event is not a chat completion chunk");
+      outcome_ = failed(OutcomeClass::kGarbage,
+                        fields.type == "error" ? "an error event" : "an event is not a chat completion chunk");
       return Step::kEnded;
     case Chunk::Kind::kChunk:
     case Chunk::Kind::kDone: break;
@@ -155,8 +157,9 @@ Task<Outcome> Relay::end_of_input(http::ClientStatus status) {
     co_return failed(OutcomeClass::kEmpty, "the stream ended before its first token");
   }
   if (status == http::ClientStatus::kGarbage) co_return failed(OutcomeClass::kGarbage, upstream_.failure());
-  co_return failed(OutcomeClass::kCut, status == http::ClientStatus::kComplete ? "the stream ended without finish_reason"
-                                                                             : upstream_.failure());
+  co_return failed(OutcomeClass::kCut, status == http::ClientStatus::kComplete
+                                           ? "the stream ended without finish_reason"
+                                           : upstream_.failure());
 }
 
 }  // namespace spillway::attempt

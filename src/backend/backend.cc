@@ -60,6 +60,7 @@ void Backend::Waiter::abort() {
 }
 
 Task<Backend::Wait> Backend::wait_ready(LoopTimers& timers, TimePoint until, std::size_t max_waiting, Waiter& waiter) {
+  if (waiter.aborted_) co_return Wait::kAborted;
   if (ready()) co_return Wait::kReady;
   if (local_.state == LocalStatus::State::kStopped) co_return Wait::kStopped;
   if (waiters_.size() >= max_waiting) co_return Wait::kTooMany;

@@ -19,7 +19,9 @@ class ByteBuffer {
   [[nodiscard]] const char* data() const { return block_.get(); }
   [[nodiscard]] std::size_t end() const { return end_; }
   [[nodiscard]] std::size_t capacity() const { return capacity_; }
-  [[nodiscard]] std::string_view view(std::size_t from, std::size_t to) const { return {block_.get() + from, to - from}; }
+  [[nodiscard]] std::string_view view(std::size_t from, std::size_t to) const {
+    return {block_.get() + from, to - from};
+  }
 
   // Room of at least `bytes` behind end(); moves the block when it has to grow.
   std::span<char> prepare(std::size_t bytes) {

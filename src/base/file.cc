@@ -73,8 +73,8 @@ Result<std::string> read_file(const std::filesystem::path& path, std::uint64_t l
     if (got == 0) return content;
     content.append(block, static_cast<std::size_t>(got));
     if (content.size() > limit) {
-      return Error{ErrorCode::kResourceExhausted,
-                   path.string() + " is larger than " + std::to_string(limit) + " bytes", "is it the right file?"};
+      return Error{ErrorCode::kResourceExhausted, path.string() + " is larger than " + std::to_string(limit) + " bytes",
+                   "is it the right file?"};
     }
   }
 }

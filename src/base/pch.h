@@ -1,6 +1,8 @@
 // Precompiled by every target. Nothing may rely on it: each file includes what it uses.
 #pragma once
 
+#include <simdjson.h>
+
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -17,7 +19,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <simdjson.h>
 #include <string>
 #include <string_view>
 #include <unordered_map>

@@ -17,8 +17,10 @@ Task<Result<std::string>> get(asio::io_context& loop, LoopTimers& timers, http::
                  "is `spillway serve` running? --admin HOST:PORT names another server.admin_listen"};
   };
   auto connection = std::make_shared<http::ClientConnection>(loop, timers, http::ParserLimits{});
-  if (co_await connection->open(origin, resolver, until) != http::ClientStatus::kOk) co_return unreachable(connection->failure());
-  const std::string request = "GET " + path + " HTTP/1.1\r\nHost: " + origin.url.authority() + "\r\nConnection: close\r\n\r\n";
+  if (co_await connection->open(origin, resolver, until) != http::ClientStatus::kOk)
+    co_return unreachable(connection->failure());
+  const std::string request =
+      "GET " + path + " HTTP/1.1\r\nHost: " + origin.url.authority() + "\r\nConnection: close\r\n\r\n";
   std::array<asio::const_buffer, 1> buffers{asio::buffer(request)};
   http::ClientStatus status = co_await connection->send(buffers, until);
   while (status == http::ClientStatus::kOk) status = co_await connection->receive(until);
@@ -41,7 +43,9 @@ Result<std::string> get_admin(const config::Address& address, const std::string&
   url.host = address.host == "0.0.0.0" ? "127.0.0.1" : address.host == "::" ? "::1" : address.host;
   url.port = address.port;
   Result<std::string> answer = Error{ErrorCode::kInternal, "the request failed by an exception", {}};
-  const auto into = [](Task<Result<std::string>> asked, Result<std::string>& out) -> Task<> { out = co_await std::move(asked); };
+  const auto into = [](Task<Result<std::string>> asked, Result<std::string>& out) -> Task<> {
+    out = co_await std::move(asked);
+  };
   asio::co_spawn(loop, into(get(loop, timers, resolver, url, path, now() + limit), answer),
                  [&loop](const std::exception_ptr&) { loop.stop(); });
   loop.run();

@@ -21,7 +21,8 @@ Exit codes: 0 fine, 1 what was asked for failed, 2 wrong usage or config.)";
 
 void add_globals(CLI::App& app, Context& context) {
   app.add_option("--config", context.config_option, "The config file")->type_name("FILE");
-  app.add_option("--data", context.data_option, "Where models and logs are kept [~/.local/share/spillway]")->type_name("DIR");
+  app.add_option("--data", context.data_option, "Where models and logs are kept [~/.local/share/spillway]")
+      ->type_name("DIR");
   app.add_option("--log-level", context.log_level_option, "How much is told on stderr, before the config's log.level")
       ->type_name("debug|info|warn|error|off")
       ->check([](const std::string& word) {
@@ -34,7 +35,8 @@ void add_globals(CLI::App& app, Context& context) {
 std::filesystem::path Context::data() const {
   if (!data_option.empty()) return data_option;
   if (const auto named = environment("SPILLWAY_DATA"); named && !named->empty()) return *named;
-  if (const auto base = environment("XDG_DATA_HOME"); base && base->starts_with('/')) return std::filesystem::path(*base) / "spillway";
+  if (const auto base = environment("XDG_DATA_HOME"); base && base->starts_with('/'))
+    return std::filesystem::path(*base) / "spillway";
   const auto home = environment("HOME");
   return std::filesystem::path(home.value_or("/")) / ".local/share/spillway";
 }
@@ -58,7 +60,8 @@ config::Loaded Context::load_config() const {
 int run(int argc, char** argv) {
   Context context;
   context.environment = config::process_environment();
-  CLI::App app("Keeps LLM calls answered: one door in front of providers and local engines, with failover.", "spillway");
+  CLI::App app("Keeps LLM calls answered: one door in front of providers and local engines, with failover.",
+               "spillway");
   context.app = &app;
   app.footer(kFooter);
   app.require_subcommand(1);

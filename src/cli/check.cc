@@ -17,7 +17,11 @@ struct CheckOptions {
 nlohmann::json to_json(const std::vector<config::Problem>& problems) {
   nlohmann::json out = nlohmann::json::array();
   for (const config::Problem& problem : problems) {
-    out.push_back({{"file", problem.file}, {"line", problem.line}, {"column", problem.column}, {"message", problem.message}, {"hint", problem.hint}});
+    out.push_back({{"file", problem.file},
+                   {"line", problem.line},
+                   {"column", problem.column},
+                   {"message", problem.message},
+                   {"hint", problem.hint}});
   }
   return out;
 }
@@ -46,11 +50,13 @@ int check(const Context& context, const CheckOptions& options) {
 }  // namespace
 
 void add_check(CLI::App& app, Context& context) {
-  CLI::App* command = app.add_subcommand("check", "Check the config: every mistake at once, with its place and a suggestion");
+  CLI::App* command =
+      app.add_subcommand("check", "Check the config: every mistake at once, with its place and a suggestion");
   auto options = std::make_shared<CheckOptions>();
   command->add_flag("--print", options->print, "Print the config as it takes effect: with defaults, without secrets");
   command->add_flag("--json", options->json, "Print the result as JSON");
-  command->add_flag("--documentation", options->documentation, "Print the tables of all options, as in docs/configuration.md");
+  command->add_flag("--documentation", options->documentation,
+                    "Print the tables of all options, as in docs/configuration.md");
   command->footer(R"(
 Exit codes: 0 it is right, 2 it is not.
 

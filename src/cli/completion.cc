@@ -11,7 +11,7 @@ namespace spillway::cli {
 namespace {
 
 struct Flag {
-  std::string name;   // "--config"
+  std::string name;  // "--config"
   std::string about;
   std::string value;  // "FILE", "DIR", "a|b|c", another word; empty: takes none
 };
@@ -26,7 +26,8 @@ std::vector<Flag> flags_of(const CLI::App& app) {
   std::vector<Flag> flags;
   for (const CLI::Option* option : app.get_options()) {
     for (const std::string& name : option->get_lnames()) {
-      flags.push_back({"--" + name, option->get_description(), option->get_expected_max() == 0 ? "" : option->get_type_name()});
+      flags.push_back(
+          {"--" + name, option->get_description(), option->get_expected_max() == 0 ? "" : option->get_type_name()});
     }
   }
   return flags;
@@ -62,7 +63,8 @@ std::string bash(const std::vector<Flag>& globals, const std::vector<Command>& c
     std::string how = "return";
     if (flag.value == "FILE") how = "COMPREPLY=($(compgen -f -- \"$current\")); return";
     if (flag.value == "DIR") how = "COMPREPLY=($(compgen -d -- \"$current\")); return";
-    if (flag.value.find('|') != std::string::npos) how = "COMPREPLY=($(compgen -W \"" + spaced(flag.value) + "\" -- \"$current\")); return";
+    if (flag.value.find('|') != std::string::npos)
+      how = "COMPREPLY=($(compgen -W \"" + spaced(flag.value) + "\" -- \"$current\")); return";
     values += "    " + flag.name + ") " + how + " ;;\n";
   };
   for (const Flag& flag : globals) add_value(flag);
@@ -74,18 +76,26 @@ std::string bash(const std::vector<Flag>& globals, const std::vector<Command>& c
     }
     if (command.name == "completion") words += " bash zsh fish";
     const std::string files = command.name == "import" ? " $(compgen -f -- \"$current\")" : "";
-    cases += "    " + command.name + ") words=\"" + words.substr(1) + global_names + "\"" + (files.empty() ? "" : "; COMPREPLY=($(compgen -f -- \"$current\"))") + " ;;\n";
+    cases += "    " + command.name + ") words=\"" + words.substr(1) + global_names + "\"" +
+             (files.empty() ? "" : "; COMPREPLY=($(compgen -f -- \"$current\"))") + " ;;\n";
   }
   return "# bash completion for spillway: source <(spillway completion bash)\n"
          "_spillway() {\n"
-         "  local current=\"${COMP_WORDS[COMP_CWORD]}\" previous=\"${COMP_WORDS[COMP_CWORD - 1]}\" command=\"\" word words\n"
+         "  local current=\"${COMP_WORDS[COMP_CWORD]}\" previous=\"${COMP_WORDS[COMP_CWORD - 1]}\" command=\"\" word "
+         "words\n"
          "  COMPREPLY=()\n"
-         "  case \"$previous\" in\n" + values + "  esac\n"
+         "  case \"$previous\" in\n" +
+         values +
+         "  esac\n"
          "  for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
-         "    case \" " + names + " \" in *\" $word \"*) command=\"$word\"; break ;; esac\n"
+         "    case \" " +
+         names +
+         " \" in *\" $word \"*) command=\"$word\"; break ;; esac\n"
          "  done\n"
          "  case \"$command\" in\n"
-         "    \"\") words=\"" + names + global_names + "\" ;;\n" + cases + "  esac\n"
+         "    \"\") words=\"" +
+         names + global_names + "\" ;;\n" + cases +
+         "  esac\n"
          "  COMPREPLY+=($(compgen -W \"$words\" -- \"$current\"))\n"
          "}\n"
          "complete -F _spillway spillway\n";
@@ -118,19 +128,26 @@ std::string zsh(const std::vector<Flag>& globals, const std::vector<Command>& co
          "# zsh completion for spillway: spillway completion zsh > \"${fpath[1]}/_spillway\"\n"
          "_spillway() {\n"
          "  local line state\n"
-         "  local -a commands=(\n" + described + "  )\n"
-         "  _arguments -C" + global_flags + " '1: :->command' '*:: :->rest'\n"
+         "  local -a commands=(\n" +
+         described +
+         "  )\n"
+         "  _arguments -C" +
+         global_flags +
+         " '1: :->command' '*:: :->rest'\n"
          "  case $state in\n"
          "    command) _describe 'command' commands ;;\n"
          "    rest)\n"
-         "      case $line[1] in\n" + cases + "      esac ;;\n"
+         "      case $line[1] in\n" +
+         cases +
+         "      esac ;;\n"
          "  esac\n"
          "}\n"
          "compdef _spillway spillway\n";
 }
 
 std::string fish_flag(const Flag& flag, const std::string& condition) {
-  std::string out = "complete -c spillway" + condition + " -l " + flag.name.substr(2) + " -d '" + without_quotes(flag.about, "'") + "'";
+  std::string out = "complete -c spillway" + condition + " -l " + flag.name.substr(2) + " -d '" +
+                    without_quotes(flag.about, "'") + "'";
   if (flag.value == "FILE") return out + " -r -F\n";
   if (flag.value == "DIR") return out + " -x -a '(__fish_complete_directories)'\n";
   if (flag.value.find('|') != std::string::npos) return out + " -x -a '" + spaced(flag.value) + "'\n";
@@ -141,7 +158,8 @@ std::string fish(const std::vector<Flag>& globals, const std::vector<Command>& c
   std::string out = "# fish completion for spillway: spillway completion fish | source\ncomplete -c spillway -f\n";
   for (const Flag& flag : globals) out += fish_flag(flag, "");
   for (const Command& command : commands) {
-    out += "complete -c spillway -n __fish_use_subcommand -a " + command.name + " -d '" + without_quotes(command.about, "'") + "'\n";
+    out += "complete -c spillway -n __fish_use_subcommand -a " + command.name + " -d '" +
+           without_quotes(command.about, "'") + "'\n";
     const std::string condition = " -n '__fish_seen_subcommand_from " + command.name + "'";
     for (const Flag& flag : command.flags) out += fish_flag(flag, condition);
     if (command.name == "completion") out += "complete -c spillway" + condition + " -a 'bash zsh fish'\n";
@@ -155,7 +173,10 @@ std::string fish(const std::vector<Flag>& globals, const std::vector<Command>& c
 void add_completion(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("completion", "Print a script that completes commands and options in a shell");
   auto shell = std::make_shared<std::string>();
-  command->add_option("shell", *shell, "bash, zsh or fish")->required()->type_name("bash|zsh|fish")->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  command->add_option("shell", *shell, "bash, zsh or fish")
+      ->required()
+      ->type_name("bash|zsh|fish")
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}));
   command->footer(R"(
 Examples:
   source <(spillway completion bash)
@@ -164,7 +185,9 @@ Examples:
   command->callback([&context, shell] {
     const std::vector<Flag> globals = flags_of(*context.app);
     const std::vector<Command> commands = commands_of(*context.app);
-    const std::string script = *shell == "bash" ? bash(globals, commands) : *shell == "zsh" ? zsh(globals, commands) : fish(globals, commands);
+    const std::string script = *shell == "bash"  ? bash(globals, commands)
+                               : *shell == "zsh" ? zsh(globals, commands)
+                                                 : fish(globals, commands);
     context.exit_code = print(script) ? kFine : kFailed;
   });
 }

@@ -36,10 +36,11 @@ std::string as_json(const std::vector<fleet::Model>& models) {
 std::string as_table(const std::vector<fleet::Model>& models) {
   std::size_t width = 6;
   for (const fleet::Model& model : models) width = std::max(width, model.name.to_string().size() + 2);
-  std::string out = padded("NAME", width) + padded("SIZE", 10) + padded("QUANT", 9) + padded("DIGEST", 15) + "IMPORTED\n";
+  std::string out =
+      padded("NAME", width) + padded("SIZE", 10) + padded("QUANT", 9) + padded("DIGEST", 15) + "IMPORTED\n";
   for (const fleet::Model& model : models) {
-    out += padded(model.name.to_string(), width) + padded(size_text(model.size), 10) + padded(model.gguf.quantization, 9) +
-           padded(model.digest.substr(0, 12), 15) + model.imported_at + "\n";
+    out += padded(model.name.to_string(), width) + padded(size_text(model.size), 10) +
+           padded(model.gguf.quantization, 9) + padded(model.digest.substr(0, 12), 15) + model.imported_at + "\n";
   }
   return out;
 }

@@ -23,7 +23,8 @@ void print_problems(const config::Loaded& loaded) {
   for (const config::Problem& problem : loaded.problems) text += problem.to_string() + "\n";
   for (const config::Problem& warning : loaded.warnings) text += warning.to_string() + "\n";
   if (!loaded.problems.empty()) {
-    text += std::to_string(loaded.problems.size()) + (loaded.problems.size() == 1 ? " mistake" : " mistakes") + "; nothing was started\n";
+    text += std::to_string(loaded.problems.size()) + (loaded.problems.size() == 1 ? " mistake" : " mistakes") +
+            "; nothing was started\n";
   }
   std::fwrite(text.data(), 1, text.size(), stderr);
 }

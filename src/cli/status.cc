@@ -25,7 +25,8 @@ Result<config::Address> admin_address(const Context& context, const std::string&
   const config::Loaded loaded = context.load_config();
   if (!loaded.config) {
     print_problems(loaded);
-    return Error{ErrorCode::kInvalidArgument, "the config does not say where the admin plane is", "mend it, or use --admin HOST:PORT"};
+    return Error{ErrorCode::kInvalidArgument, "the config does not say where the admin plane is",
+                 "mend it, or use --admin HOST:PORT"};
   }
   if (loaded.config->server.admin_listen.port == 0) {
     return Error{ErrorCode::kInvalidArgument, "server.admin_listen has port 0, so only `serve` knows the port it took",
@@ -58,7 +59,9 @@ int status(const Context& context, const StatusOptions& options) {
 void add_status(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("status", "Tell what runs now: Backends, Replicas, Routes, and what is wrong");
   auto options = std::make_shared<StatusOptions>();
-  command->add_option("--admin", options->admin, "Where the gateway's admin plane is [the config's server.admin_listen]")->type_name("HOST:PORT");
+  command
+      ->add_option("--admin", options->admin, "Where the gateway's admin plane is [the config's server.admin_listen]")
+      ->type_name("HOST:PORT");
   command->add_flag("--json", options->json, "Print it as JSON");
   command->footer(R"(
 Exit codes: 0 it runs, 1 nothing answers.

@@ -1,9 +1,10 @@
 #include "base/version.h"
 
+#include <openssl/crypto.h>
+
 #include <boost/version.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <openssl/crypto.h>
 
 #include "cli/app.h"
 #include "cli/output.h"
@@ -23,11 +24,15 @@ Examples:
     const std::string boost = std::to_string(BOOST_VERSION / 100000) + "." + std::to_string(BOOST_VERSION / 100 % 1000);
     const std::string openssl = OpenSSL_version(OPENSSL_VERSION_STRING);
     if (*json) {
-      const nlohmann::json out = {{"version", own}, {"compiler", "clang " __clang_version__}, {"boost", boost}, {"openssl", openssl}};
+      const nlohmann::json out = {
+          {"version", own}, {"compiler", "clang " __clang_version__}, {"boost", boost}, {"openssl", openssl}};
       context.exit_code = print(out.dump(2) + "\n") ? kFine : kFailed;
       return;
     }
-    context.exit_code = print("spillway " + own + "\n  clang " __clang_version__ "\n  Boost " + boost + ", OpenSSL " + openssl + "\n") ? kFine : kFailed;
+    context.exit_code =
+        print("spillway " + own + "\n  clang " __clang_version__ "\n  Boost " + boost + ", OpenSSL " + openssl + "\n")
+            ? kFine
+            : kFailed;
   });
 }
 

@@ -13,20 +13,25 @@ void check_provider(const Placed<Backend>& backend, Problems& problems) {
   const Backend& value = backend.value;
   if (value.base_url.empty()) {
     // A wrong word for the preset was told already.
-    if (!backend.has("preset")) problems.add(backend.of(""), "the backend " + value.name + " has neither a base_url nor an engine",
-                 "set preset, base_url, or for a local model engine = \"llama.cpp\" and model");
+    if (!backend.has("preset"))
+      problems.add(backend.of(""), "the backend " + value.name + " has neither a base_url nor an engine",
+                   "set preset, base_url, or for a local model engine = \"llama.cpp\" and model");
   } else if (const std::string why = why_no_base_url(value.base_url); !why.empty()) {
-    problems.add(backend.of("base_url"), toml_string(value.base_url) + " is no base_url: " + why, "as in: base_url = \"https://api.deepseek.com/v1\"");
+    problems.add(backend.of("base_url"), toml_string(value.base_url) + " is no base_url: " + why,
+                 "as in: base_url = \"https://api.deepseek.com/v1\"");
   }
   if (value.kind != Dialect::kOpenAi) {
     problems.add(backend.of(backend.has("kind") ? "kind" : "preset"),
                  "the Dialect " + std::string(to_string(value.kind)) + " is not available in this version",
                  "use the provider's OpenAI-compatible API: kind = \"openai\", with its base_url");
   }
-  for (const char* key : {"model", "replicas", "standby", "launcher", "context", "parallel", "engine_threads", "start_timeout", "engine_args"}) {
+  for (const char* key : {"model", "replicas", "standby", "launcher", "context", "parallel", "engine_threads",
+                          "start_timeout", "engine_args"}) {
     if (backend.has(key)) {
       problems.add(backend.of(key), std::string(key) + " is for a local backend, one with an engine",
-                   std::string(key) == "model" ? "name the model in the route: targets = [{ backend = \"" + value.name + "\", model = \"…\" }]" : "leave it out, or set engine");
+                   std::string(key) == "model"
+                       ? "name the model in the route: targets = [{ backend = \"" + value.name + "\", model = \"…\" }]"
+                       : "leave it out, or set engine");
     }
   }
 }
@@ -38,21 +43,26 @@ void check_local(const Placed<Backend>& backend, Problems& problems) {
                  "use llama.cpp, or start it yourself and name it by base_url");
   }
   if (value.launcher != "process") {
-    problems.add(backend.of("launcher"), "the launcher " + value.launcher + " is not available in this version", "use process");
+    problems.add(backend.of("launcher"), "the launcher " + value.launcher + " is not available in this version",
+                 "use process");
   }
   if (value.model.empty()) {
-    problems.add(backend.of("model"), "the local backend " + value.name + " has no model", "as in: model = \"smollm2:135m\", or the path of a GGUF file");
+    problems.add(backend.of("model"), "the local backend " + value.name + " has no model",
+                 "as in: model = \"smollm2:135m\", or the path of a GGUF file");
   }
   for (const char* key : {"base_url", "api_key", "preset", "ca_file", "headers"}) {
-    if (backend.has(key)) problems.add(backend.of(key), std::string(key) + " makes no sense with an engine", "leave out one of the two");
+    if (backend.has(key))
+      problems.add(backend.of(key), std::string(key) + " makes no sense with an engine", "leave out one of the two");
   }
-  if (backend.has("kind") && value.kind != Dialect::kOpenAi) problems.add(backend.of("kind"), "an engine speaks the Dialect openai", "leave kind out");
+  if (backend.has("kind") && value.kind != Dialect::kOpenAi)
+    problems.add(backend.of("kind"), "an engine speaks the Dialect openai", "leave kind out");
 }
 
 // A name stands in headers, logs, metrics and file names.
 bool is_plain_name(std::string_view name) {
   for (const char c : name) {
-    const bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
+    const bool good =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
     if (!good) return false;
   }
   return !name.empty() && name.size() <= 64 && name.front() != '.';
@@ -63,11 +73,13 @@ const Value* target_table(const Placed<Route>& route, std::size_t index) {
   return list != nullptr && index < list->items.size() ? &list->items[index] : nullptr;
 }
 
-void check_target(const Target& target, const Value* table, const std::vector<Placed<Backend>>& backends, Problems& problems) {
+void check_target(const Target& target, const Value* table, const std::vector<Placed<Backend>>& backends,
+                  Problems& problems) {
   const Value* const named = table != nullptr ? table->find("backend") : nullptr;
   const Place place = named != nullptr ? named->place : table != nullptr ? table->place : Place{};
   if (target.backend.empty()) {
-    if (table != nullptr && table->kind == Value::Kind::kTable) problems.add(place, "a target has to name its backend", "as in: { backend = \"local\" }");
+    if (table != nullptr && table->kind == Value::Kind::kTable)
+      problems.add(place, "a target has to name its backend", "as in: { backend = \"local\" }");
     return;
   }
   std::vector<std::string> names;
@@ -79,7 +91,9 @@ void check_target(const Target& target, const Value* table, const std::vector<Pl
   std::string list;
   for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
   problems.add(place, "there is no backend " + toml_string(target.backend),
-               meant ? "did you mean \"" + *meant + "\"?" : list.empty() ? "add a [[backend]] of that name" : "there are: " + list);
+               meant          ? "did you mean \"" + *meant + "\"?"
+               : list.empty() ? "add a [[backend]] of that name"
+                              : "there are: " + list);
 }
 
 void warn_idle(const Placed<Backend>& backend, Problems& problems) {
@@ -112,14 +126,17 @@ void warn_idle(const Placed<Route>& route, Problems& problems) {
 void check_server(const Placed<Server>& server, Problems& problems) {
   const Server& value = server.value;
   if (!value.listen.is_loopback() && !value.require_key) {
-    problems.add(server.of("listen"), value.listen.to_string() + " can be reached from other machines, and no API key is asked for",
+    problems.add(server.of("listen"),
+                 value.listen.to_string() + " can be reached from other machines, and no API key is asked for",
                  "listen on 127.0.0.1, or set require_key = true");
   }
   if (value.listen == value.admin_listen && value.listen.port != 0) {
-    problems.add(server.of(server.has("admin_listen") ? "admin_listen" : "listen"), "listen and admin_listen are the same address", "give admin_listen a port of its own");
+    problems.add(server.of(server.has("admin_listen") ? "admin_listen" : "listen"),
+                 "listen and admin_listen are the same address", "give admin_listen a port of its own");
   }
   if (!value.admin_listen.is_loopback()) {
-    problems.warn(server.of("admin_listen"), "the admin plane can be reached from other machines, and asks for no key", "keep it on 127.0.0.1, or behind a firewall");
+    problems.warn(server.of("admin_listen"), "the admin plane can be reached from other machines, and asks for no key",
+                  "keep it on 127.0.0.1, or behind a firewall");
   }
 }
 
@@ -134,16 +151,21 @@ void check_backends(const std::vector<Placed<Backend>>& backends, Problems& prob
     if (name.empty()) {
       problems.add(backend.of("name"), "a [[backend]] needs a name", "as in: name = \"deepseek\"");
     } else if (!is_plain_name(name)) {
-      problems.add(backend.of("name"), toml_string(name) + " is no name", "letters, digits, '.', '-' and '_', at most 64");
+      problems.add(backend.of("name"), toml_string(name) + " is no name",
+                   "letters, digits, '.', '-' and '_', at most 64");
     }
     for (std::size_t before = 0; before < i && !name.empty(); ++before) {
       if (backends[before].value.name == name) {
-        problems.add(backend.of("name"), "there is another backend " + toml_string(name) + " in line " + std::to_string(backends[before].of("name").line), "give it a name of its own");
+        problems.add(backend.of("name"),
+                     "there is another backend " + toml_string(name) + " in line " +
+                         std::to_string(backends[before].of("name").line),
+                     "give it a name of its own");
         break;
       }
     }
     if (!backend.value.rate.empty() && !is_rate(backend.value.rate)) {
-      problems.add(backend.of("rate"), toml_string(backend.value.rate) + " is no rate", "as in: rate = \"60/m\" (s, m or h)");
+      problems.add(backend.of("rate"), toml_string(backend.value.rate) + " is no rate",
+                   "as in: rate = \"60/m\" (s, m or h)");
     }
     // A wrong word for the engine leaves it empty; that was told already.
     if (backend.value.is_local()) {
@@ -154,20 +176,29 @@ void check_backends(const std::vector<Placed<Backend>>& backends, Problems& prob
   }
 }
 
-void check_routes(const std::vector<Placed<Route>>& routes, const std::vector<Placed<Backend>>& backends, Problems& problems) {
+void check_routes(const std::vector<Placed<Route>>& routes, const std::vector<Placed<Backend>>& backends,
+                  Problems& problems) {
   for (std::size_t i = 0; i < routes.size(); ++i) {
     const Placed<Route>& route = routes[i];
-    if (route.value.model.empty()) problems.add(route.of("model"), "a Route's model is empty", "model = \"*\" serves every name");
+    if (route.value.model.empty())
+      problems.add(route.of("model"), "a Route's model is empty", "model = \"*\" serves every name");
     if (route.value.hedge != "off" && route.value.hedge != "auto" && !parse_duration(route.value.hedge)) {
-      problems.add(route.of("hedge"), toml_string(route.value.hedge) + " is no hedge", "off, auto, or a duration such as \"800ms\"");
+      problems.add(route.of("hedge"), toml_string(route.value.hedge) + " is no hedge",
+                   "off, auto, or a duration such as \"800ms\"");
     }
-    if (!route.has("targets") || (route.value.targets.empty() && route.table->find("targets")->items.empty() && route.table->find("targets")->kind == Value::Kind::kArray)) {
-      problems.add(route.of("targets"), "the Route " + toml_string(route.value.model) + " has no targets", "as in: targets = [{ backend = \"local\" }]");
+    if (!route.has("targets") || (route.value.targets.empty() && route.table->find("targets")->items.empty() &&
+                                  route.table->find("targets")->kind == Value::Kind::kArray)) {
+      problems.add(route.of("targets"), "the Route " + toml_string(route.value.model) + " has no targets",
+                   "as in: targets = [{ backend = \"local\" }]");
     }
-    for (std::size_t at = 0; at < route.value.targets.size(); ++at) check_target(route.value.targets[at], target_table(route, at), backends, problems);
+    for (std::size_t at = 0; at < route.value.targets.size(); ++at)
+      check_target(route.value.targets[at], target_table(route, at), backends, problems);
     for (std::size_t before = 0; before < i; ++before) {
-      if (routes[before].value.model != route.value.model || routes[before].value.workload != route.value.workload) continue;
-      problems.add(route.of("model"), "there is another Route for " + toml_string(route.value.model) + " in line " + std::to_string(routes[before].of("model").line),
+      if (routes[before].value.model != route.value.model || routes[before].value.workload != route.value.workload)
+        continue;
+      problems.add(route.of("model"),
+                   "there is another Route for " + toml_string(route.value.model) + " in line " +
+                       std::to_string(routes[before].of("model").line),
                    "put their targets together, or tell them apart by workload");
       break;
     }
@@ -175,9 +206,11 @@ void check_routes(const std::vector<Placed<Route>>& routes, const std::vector<Pl
   if (routes.empty()) return;
   for (const Placed<Backend>& backend : backends) {
     const bool used = std::any_of(routes.begin(), routes.end(), [&](const Placed<Route>& route) {
-      return std::any_of(route.value.targets.begin(), route.value.targets.end(), [&](const Target& target) { return target.backend == backend.value.name; });
+      return std::any_of(route.value.targets.begin(), route.value.targets.end(),
+                         [&](const Target& target) { return target.backend == backend.value.name; });
     });
-    if (!used && !backend.value.name.empty()) problems.warn(backend.of("name"), "no Route names the backend " + backend.value.name);
+    if (!used && !backend.value.name.empty())
+      problems.warn(backend.of("name"), "no Route names the backend " + backend.value.name);
   }
 }
 

@@ -123,8 +123,8 @@ struct Backend {
 
 struct Target {
   std::string backend;
-  std::string model;   // empty: for a local Backend its own model, else the name the client asked for
-  double weight = 1;   // for policy "weighted"
+  std::string model;  // empty: for a local Backend its own model, else the name the client asked for
+  double weight = 1;  // for policy "weighted"
   bool operator==(const Target&) const = default;
 };
 

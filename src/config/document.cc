@@ -34,7 +34,8 @@ Value convert(const toml::node& node) {
     for (const toml::node& item : *array) out.items.push_back(convert(item));
   } else if (const auto* table = node.as_table()) {
     out.kind = Value::Kind::kTable;
-    for (const auto& [key, value] : *table) out.entries.push_back({std::string(key.str()), place_of(key.source()), convert(value)});
+    for (const auto& [key, value] : *table)
+      out.entries.push_back({std::string(key.str()), place_of(key.source()), convert(value)});
     // toml++ sorts keys by name; mistakes are told in the order of the file.
     std::sort(out.entries.begin(), out.entries.end(), [](const Entry& a, const Entry& b) { return a.place < b.place; });
   } else {

@@ -14,7 +14,8 @@ void append_table(std::string& out, std::string_view title, std::string_view abo
   for (const Option<T>& option : options) {
     const std::string value = option.print(defaults);
     const bool shown = !value.empty() && value.find('\n') == std::string::npos && value != "[]";
-    out += "| `" + option.key + "` | " + option.type + " | " + (shown ? "`" + value + "`" : "") + " | " + option.about + " |\n";
+    out += "| `" + option.key + "` | " + option.type + " | " + (shown ? "`" + value + "`" : "") + " | " + option.about +
+           " |\n";
   }
 }
 
@@ -24,16 +25,26 @@ std::string documentation_tables() {
   std::string out;
   append_table(out, "[server]", "", server_options());
   append_table(out, "[limits]", "", limits_options());
-  append_table(out, "[defaults]", "Each may be set again on a backend or a Route; the Route's goes before the backend's.", defaults_options());
+  append_table(out, "[defaults]",
+               "Each may be set again on a backend or a Route; the Route's goes before the backend's.",
+               defaults_options());
   append_table(out, "[log]", "", log_options());
   append_table(out, "[[backend]]", "One for each upstream.", backend_options());
-  append_table(out, "[[route]]", "Which Targets serve which model name. Without any: one for `*` with all backends in the order of the file.", route_options());
+  append_table(
+      out, "[[route]]",
+      "Which Targets serve which model name. Without any: one for `*` with all backends in the order of the file.",
+      route_options());
   append_table(out, "targets of a [[route]]", "", target_options());
-  out += "\n### Presets\n\n| preset | kind | base_url | region | key from | asked for by the embedded default |\n| --- | --- | --- | --- | --- | --- |\n";
+  out +=
+      "\n### Presets\n\n| preset | kind | base_url | region | key from | asked for by the embedded default |\n| --- | "
+      "--- | --- | --- | --- | --- |\n";
   for (const Preset& preset : presets()) {
-    const auto code = [](std::string_view text) { return text.empty() ? std::string() : "`" + std::string(text) + "`"; };
-    out += "| `" + std::string(preset.name) + "` | " + std::string(to_string(preset.kind)) + " | " + code(preset.base_url) + " | " +
-           std::string(preset.region) + " | " + code(preset.key_variable) + " | " + code(preset.default_model) + " |\n";
+    const auto code = [](std::string_view text) {
+      return text.empty() ? std::string() : "`" + std::string(text) + "`";
+    };
+    out += "| `" + std::string(preset.name) + "` | " + std::string(to_string(preset.kind)) + " | " +
+           code(preset.base_url) + " | " + std::string(preset.region) + " | " + code(preset.key_variable) + " | " +
+           code(preset.default_model) + " |\n";
   }
   return out;
 }

@@ -19,7 +19,8 @@ void read_list(std::vector<Placed<T>>& out, const Entry& entry, const Options<T>
   const std::string section = "[[" + entry.key + "]]";
   if (entry.value.kind != Value::Kind::kArray) {
     // [backend] for [[backend]] is the usual slip.
-    return problems.add(entry.place, "`" + entry.key + "` is a list of tables", "write " + section + ", with two brackets");
+    return problems.add(entry.place, "`" + entry.key + "` is a list of tables",
+                        "write " + section + ", with two brackets");
   }
   for (const Value& item : entry.value.items) out.push_back(read_table(item, section, options, problems));
 }
@@ -63,7 +64,8 @@ void add_default_backends(Config& config, const Environment& environment, Proble
     const auto key = environment(std::string(preset.key_variable));
     if (!key || key->empty()) continue;
     if (preset.kind != Dialect::kOpenAi) {
-      problems.warn({}, std::string(preset.key_variable) + " is set, but the Dialect " + std::string(to_string(preset.kind)) + " is not available in this version");
+      problems.warn({}, std::string(preset.key_variable) + " is set, but the Dialect " +
+                            std::string(to_string(preset.kind)) + " is not available in this version");
       continue;
     }
     Placed<Backend> backend;
@@ -146,7 +148,8 @@ Loaded embedded_default(const Environment& environment) {
   return finish(std::move(config), problems);
 }
 
-std::optional<std::filesystem::path> find_file(const std::optional<std::filesystem::path>& explicit_path, const Environment& environment) {
+std::optional<std::filesystem::path> find_file(const std::optional<std::filesystem::path>& explicit_path,
+                                               const Environment& environment) {
   if (explicit_path) return explicit_path;
   // One that is named has to be there; one that is looked for need not.
   if (const auto named = environment("SPILLWAY_CONFIG"); named && !named->empty()) return *named;

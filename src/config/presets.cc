@@ -11,10 +11,12 @@ namespace {
 // help.aliyun.com/zh/model-studio, github.com/ollama/ollama/blob/main/docs/openai.md,
 // github.com/ggml-org/llama.cpp/tree/master/tools/server, docs.vllm.ai.
 constexpr std::array<Preset, 7> kPresets{{
-    {"deepseek", Dialect::kOpenAi, "https://api.deepseek.com/v1", Tier::kCloud, "cn", "DEEPSEEK_API_KEY", "deepseek-chat"},
+    {"deepseek", Dialect::kOpenAi, "https://api.deepseek.com/v1", Tier::kCloud, "cn", "DEEPSEEK_API_KEY",
+     "deepseek-chat"},
     {"openai", Dialect::kOpenAi, "https://api.openai.com/v1", Tier::kCloud, "us", "OPENAI_API_KEY", "gpt-4o-mini"},
     {"anthropic", Dialect::kAnthropic, "https://api.anthropic.com", Tier::kCloud, "us", "ANTHROPIC_API_KEY", ""},
-    {"dashscope", Dialect::kOpenAi, "https://dashscope.aliyuncs.com/compatible-mode/v1", Tier::kCloud, "cn", "DASHSCOPE_API_KEY", "qwen-plus"},
+    {"dashscope", Dialect::kOpenAi, "https://dashscope.aliyuncs.com/compatible-mode/v1", Tier::kCloud, "cn",
+     "DASHSCOPE_API_KEY", "qwen-plus"},
     {"ollama", Dialect::kOpenAi, "http://127.0.0.1:11434/v1", Tier::kEdge, "", "", ""},
     {"llama.cpp", Dialect::kOpenAi, "http://127.0.0.1:8080/v1", Tier::kEdge, "", "", ""},
     {"vllm", Dialect::kOpenAi, "http://127.0.0.1:8000/v1", Tier::kEdge, "", "", ""},

@@ -29,7 +29,8 @@ std::string print(const Config& config) {
     }
     Options<Backend> own = backend_options();
     std::erase_if(own, [](const Option<Backend>& option) {
-      for (const char* local : {"model", "replicas", "standby", "launcher", "context", "parallel", "engine_threads", "start_timeout", "engine_args"}) {
+      for (const char* local : {"model", "replicas", "standby", "launcher", "context", "parallel", "engine_threads",
+                                "start_timeout", "engine_args"}) {
         if (option.key == local) return true;
       }
       return false;

@@ -8,9 +8,9 @@ namespace {
 
 // Behind those of the same place.
 void insert_in_order(std::vector<Problem>& problems, Problem problem) {
-  const auto place = std::upper_bound(problems.begin(), problems.end(), problem, [](const Problem& a, const Problem& b) {
-    return std::pair(a.line, a.column) < std::pair(b.line, b.column);
-  });
+  const auto place = std::upper_bound(
+      problems.begin(), problems.end(), problem,
+      [](const Problem& a, const Problem& b) { return std::pair(a.line, a.column) < std::pair(b.line, b.column); });
   problems.insert(place, std::move(problem));
 }
 
@@ -24,7 +24,8 @@ void Problems::warn(Place place, std::string message, std::string hint) {
   insert_in_order(warnings_, {file_, place.line, place.column, std::move(message), std::move(hint), true});
 }
 
-void add_unknown(Problems& problems, const Entry& entry, const std::string& section, const std::vector<std::string>& known) {
+void add_unknown(Problems& problems, const Entry& entry, const std::string& section,
+                 const std::vector<std::string>& known) {
   std::string hint;
   if (const auto meant = did_you_mean(entry.key, known)) {
     hint = "did you mean `" + *meant + "`?";

@@ -60,7 +60,8 @@ struct Placed {
 };
 
 // "unknown key", with the nearest of `known` as a suggestion.
-void add_unknown(Problems& problems, const Entry& entry, const std::string& section, const std::vector<std::string>& known);
+void add_unknown(Problems& problems, const Entry& entry, const std::string& section,
+                 const std::vector<std::string>& known);
 // `value` is of the wrong kind: says what is wanted, and an example.
 void add_wrong_kind(Problems& problems, const Value& value, std::string_view wanted, std::string_view example);
 

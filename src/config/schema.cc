@@ -22,7 +22,8 @@ Option<T> duration(std::string key, Get get, milliseconds least, std::string abo
     if (value.kind != Kind::kString) return add_wrong_kind(problems, value, "a duration in quotes", example);
     const auto parsed = parse_duration(value.text);
     if (!parsed) {
-      problems.add(value.place, toml_string(value.text) + " is no duration", "a whole number and a unit, as in: " + example);
+      problems.add(value.place, toml_string(value.text) + " is no duration",
+                   "a whole number and a unit, as in: " + example);
     } else if (*parsed < least) {
       problems.add(value.place, name + " has to be at least " + print_duration(least), "as in: " + example);
     } else {
@@ -44,7 +45,8 @@ Option<T> size(std::string key, Get get, std::uint64_t least, std::string about)
     if (value.kind != Kind::kString) return add_wrong_kind(problems, value, "a size in quotes", example);
     const auto parsed = parse_size(value.text);
     if (!parsed) {
-      problems.add(value.place, toml_string(value.text) + " is no size", "a whole number and a unit, as in: " + example);
+      problems.add(value.place, toml_string(value.text) + " is no size",
+                   "a whole number and a unit, as in: " + example);
     } else if (*parsed < least) {
       problems.add(value.place, name + " has to be at least " + print_size(least), "as in: " + example);
     } else {
@@ -60,7 +62,8 @@ Option<T> integer(std::string key, Get get, std::int64_t least, std::int64_t mos
   Option<T> option{std::move(key), "whole number", std::move(about), {}, {}};
   option.read = [get, least, most, name = option.key](const Value& value, T& out, Problems& problems) {
     if (value.kind != Kind::kInteger) {
-      return add_wrong_kind(problems, value, "a whole number", name + " = " + std::to_string(std::max<std::int64_t>(least, 1)));
+      return add_wrong_kind(problems, value, "a whole number",
+                            name + " = " + std::to_string(std::max<std::int64_t>(least, 1)));
     }
     if (value.integer < least || value.integer > most) {
       problems.add(value.place, name + " has to be from " + std::to_string(least) + " to " + std::to_string(most));
@@ -82,7 +85,8 @@ template <class T, class Get>
 Option<T> number(std::string key, Get get, std::string about) {
   Option<T> option{std::move(key), "number", std::move(about), {}, {}};
   option.read = [get, name = option.key](const Value& value, T& out, Problems& problems) {
-    if (value.kind != Kind::kInteger && value.kind != Kind::kFloat) return add_wrong_kind(problems, value, "a number", name + " = 1.5");
+    if (value.kind != Kind::kInteger && value.kind != Kind::kFloat)
+      return add_wrong_kind(problems, value, "a number", name + " = 1.5");
     // Six decimals are kept, so that what is printed reads back alike.
     const double rounded = std::round(value.number * 1e6) / 1e6;
     if (!(rounded >= 0 && rounded <= 1e6)) {
@@ -102,7 +106,8 @@ template <class T, class Get>
 Option<T> boolean(std::string key, Get get, std::string about) {
   Option<T> option{std::move(key), "true or false", std::move(about), {}, {}};
   option.read = [get, name = option.key](const Value& value, T& out, Problems& problems) {
-    if (value.kind != Kind::kBoolean) return add_wrong_kind(problems, value, "true or false, without quotes", name + " = true");
+    if (value.kind != Kind::kBoolean)
+      return add_wrong_kind(problems, value, "true or false, without quotes", name + " = true");
     get(out) = value.boolean;
   };
   option.print = [get](const T& from) -> std::string { return get(from) ? "true" : "false"; };
@@ -115,7 +120,8 @@ Option<T> text(std::string key, Get get, std::string type, std::string about) {
   option.read = [get, name = option.key](const Value& value, T& out, Problems& problems) {
     if (value.kind != Kind::kString) return add_wrong_kind(problems, value, "a string", name + " = \"…\"");
     for (const char c : value.text) {
-      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) return problems.add(value.place, name + " holds a control character");
+      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F)
+        return problems.add(value.place, name + " holds a control character");
     }
     get(out) = value.text;
   };
@@ -131,7 +137,8 @@ Option<T> choice(std::string key, std::vector<std::string> words, std::function<
   for (const std::string& word : words) type += (type.empty() ? "" : " \\| ") + word;
   Option<T> option{std::move(key), std::move(type), std::move(about), {}, {}};
   option.read = [words, set, name = option.key](const Value& value, T& out, Problems& problems) {
-    if (value.kind != Kind::kString) return add_wrong_kind(problems, value, "a string", name + " = \"" + words.front() + "\"");
+    if (value.kind != Kind::kString)
+      return add_wrong_kind(problems, value, "a string", name + " = \"" + words.front() + "\"");
     for (const std::string& word : words) {
       if (word == value.text) return set(out, word);
     }
@@ -150,8 +157,9 @@ Option<T> choice(std::string key, std::vector<std::string> words, std::function<
 
 template <class T, class Get>
 Option<T> word(std::string key, std::vector<std::string> words, Get get, std::string about) {
-  return choice<T>(std::move(key), std::move(words), [get](T& out, const std::string& chosen) { get(out) = chosen; },
-                   [get](const T& from) { return get(from); }, std::move(about));
+  return choice<T>(
+      std::move(key), std::move(words), [get](T& out, const std::string& chosen) { get(out) = chosen; },
+      [get](const T& from) { return get(from); }, std::move(about));
 }
 
 template <class T, class Get>
@@ -161,7 +169,8 @@ Option<T> address(std::string key, Get get, std::string about) {
     const std::string example = name + " = \"127.0.0.1:8080\" (IPv6: \"[::1]:8080\")";
     if (value.kind != Kind::kString) return add_wrong_kind(problems, value, "an address in quotes", example);
     const auto parsed = parse_address(value.text);
-    if (!parsed) return problems.add(value.place, toml_string(value.text) + " is no IP address with a port", "as in: " + example);
+    if (!parsed)
+      return problems.add(value.place, toml_string(value.text) + " is no IP address with a port", "as in: " + example);
     get(out) = *parsed;
   };
   option.print = [get](const T& from) { return "\"" + get(from).to_string() + "\""; };
@@ -169,6 +178,7 @@ Option<T> address(std::string key, Get get, std::string about) {
 }
 
 // A macro, since no other way to name a nested member works for constant and mutable structs alike.
+// NOLINTNEXTLINE(bugprone-macro-parentheses): a member cannot be named in parentheses
 #define FIELD(path) [](auto& from) -> auto& { return from.path; }
 
 // The keys of [defaults] once more, where a [[backend]] or a [[route]] may set them.
@@ -185,13 +195,18 @@ void add_overrides(Options<T>& options) {
 Option<Backend> api_key_option() {
   Option<Backend> option{"api_key", "reference", "`env:NAME` or `file:PATH`, never the secret itself.", {}, {}};
   option.read = [](const Value& value, Backend& out, Problems& problems) {
-    const std::string hint = "never the secret itself; as in: api_key = \"env:DEEPSEEK_API_KEY\" or \"file:/run/secrets/deepseek\"";
-    const bool reference = value.kind == Kind::kString && (value.text.starts_with("env:") || value.text.starts_with("file:"));
+    const std::string hint =
+        "never the secret itself; as in: api_key = \"env:DEEPSEEK_API_KEY\" or \"file:/run/secrets/deepseek\"";
+    const bool reference =
+        value.kind == Kind::kString && (value.text.starts_with("env:") || value.text.starts_with("file:"));
     // What stands there is not told: it may be a secret.
-    if (!reference || value.text.ends_with(':')) return problems.add(value.place, "api_key has to be env:NAME or file:PATH", hint);
+    if (!reference || value.text.ends_with(':'))
+      return problems.add(value.place, "api_key has to be env:NAME or file:PATH", hint);
     out.api_key.source = value.text;
   };
-  option.print = [](const Backend& from) { return from.api_key.source.empty() ? "" : toml_string(from.api_key.source); };
+  option.print = [](const Backend& from) {
+    return from.api_key.source.empty() ? "" : toml_string(from.api_key.source);
+  };
   return option;
 }
 
@@ -205,22 +220,25 @@ bool is_token(std::string_view name) {
 }
 
 void read_header(const Entry& entry, Backend& out, Problems& problems) {
-  for (const std::string_view own : {"host", "content-length", "transfer-encoding", "connection", "authorization", "content-type",
-                                     "accept-encoding", "expect", "upgrade", "te", "trailer", "keep-alive"}) {
+  for (const std::string_view own :
+       {"host", "content-length", "transfer-encoding", "connection", "authorization", "content-type", "accept-encoding",
+        "expect", "upgrade", "te", "trailer", "keep-alive"}) {
     if (equals_ignore_case(entry.key, own)) {
       return problems.add(entry.place, "the field " + entry.key + " is set by Spillway",
                           own == "authorization" ? "use api_key" : "leave it out");
     }
   }
   if (!is_token(entry.key)) return problems.add(entry.place, toml_string(entry.key) + " is no name of a header field");
-  if (entry.value.kind != Kind::kString) return add_wrong_kind(problems, entry.value, "a string", "headers = { \"x-team\" = \"blue\" }");
+  if (entry.value.kind != Kind::kString)
+    return add_wrong_kind(problems, entry.value, "a string", "headers = { \"x-team\" = \"blue\" }");
   for (const char c : entry.value.text) {
     if ((static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7F) {
       return problems.add(entry.value.place, "the value of the field " + entry.key + " holds a control character");
     }
   }
   for (const auto& [name, value] : out.headers) {
-    if (equals_ignore_case(name, entry.key)) return problems.add(entry.place, "the field " + entry.key + " is set twice");
+    if (equals_ignore_case(name, entry.key))
+      return problems.add(entry.place, "the field " + entry.key + " is set twice");
   }
   out.headers[entry.key] = entry.value.text;
 }
@@ -228,19 +246,22 @@ void read_header(const Entry& entry, Backend& out, Problems& problems) {
 Option<Backend> headers_option() {
   Option<Backend> option{"headers", "table", "Extra request header fields.", {}, {}};
   option.read = [](const Value& value, Backend& out, Problems& problems) {
-    if (value.kind != Kind::kTable) return add_wrong_kind(problems, value, "a table", "headers = { \"x-team\" = \"blue\" }");
+    if (value.kind != Kind::kTable)
+      return add_wrong_kind(problems, value, "a table", "headers = { \"x-team\" = \"blue\" }");
     for (const Entry& entry : value.entries) read_header(entry, out, problems);
   };
   option.print = [](const Backend& from) {
     std::string out;
-    for (const auto& [name, value] : from.headers) out += (out.empty() ? "{ " : ", ") + toml_string(name) + " = " + toml_string(value);
+    for (const auto& [name, value] : from.headers)
+      out += (out.empty() ? "{ " : ", ") + toml_string(name) + " = " + toml_string(value);
     return out.empty() ? out : out + " }";
   };
   return option;
 }
 
 Option<Backend> engine_args_option() {
-  Option<Backend> option{"engine_args", "list of strings", "Handed on to the engine as they are, behind Spillway's own.", {}, {}};
+  Option<Backend> option{
+      "engine_args", "list of strings", "Handed on to the engine as they are, behind Spillway's own.", {}, {}};
   option.read = [](const Value& value, Backend& out, Problems& problems) {
     const std::string_view example = "engine_args = [\"--flash-attn\", \"on\"]";
     if (value.kind != Kind::kArray) return add_wrong_kind(problems, value, "a list of strings", example);
@@ -263,7 +284,8 @@ Option<Backend> engine_args_option() {
 Option<Route> targets_option() {
   Option<Route> option{"targets", "list of tables", "Asked in this order; see below. Required.", {}, {}};
   option.read = [](const Value& value, Route& out, Problems& problems) {
-    const std::string_view example = "targets = [{ backend = \"deepseek\", model = \"deepseek-chat\" }, { backend = \"local\" }]";
+    const std::string_view example =
+        "targets = [{ backend = \"deepseek\", model = \"deepseek-chat\" }, { backend = \"local\" }]";
     if (value.kind != Kind::kArray) return add_wrong_kind(problems, value, "a list of tables", example);
     for (const Value& item : value.items) {
       if (item.kind != Kind::kTable) {
@@ -280,7 +302,8 @@ Option<Route> targets_option() {
       out += out.empty() ? "[\n" : ",\n";
       std::string fields;
       for (const Option<Target>& field : target_options()) {
-        if (const std::string printed = field.print(target); !printed.empty()) fields += (fields.empty() ? "" : ", ") + field.key + " = " + printed;
+        if (const std::string printed = field.print(target); !printed.empty())
+          fields += (fields.empty() ? "" : ", ") + field.key + " = " + printed;
       }
       out += "  { " + fields + " }";
     }
@@ -292,7 +315,8 @@ Option<Route> targets_option() {
 Option<Server> tls_option() {
   Option<Server> option{"tls", "table", "Not available in this version: put a TLS proxy in front.", {}, {}};
   option.read = [](const Value& value, Server&, Problems& problems) {
-    problems.add(value.place, "server.tls is not available in this version", "put a TLS proxy in front, and listen on loopback");
+    problems.add(value.place, "server.tls is not available in this version",
+                 "put a TLS proxy in front, and listen on loopback");
   };
   option.print = [](const Server&) { return std::string(); };
   return option;
@@ -324,12 +348,15 @@ std::string toml_string(std::string_view text) {
 const Options<Server>& server_options() {
   static const Options<Server> options{
       address<Server>("listen", FIELD(listen), "Data plane; port 0 picks one and prints it."),
-      address<Server>("admin_listen", FIELD(admin_listen), "`/metrics`, `/admin/v1`; never reachable through `listen`."),
+      address<Server>("admin_listen", FIELD(admin_listen),
+                      "`/metrics`, `/admin/v1`; never reachable through `listen`."),
       integer<Server>("threads", FIELD(threads), 0, 1024, "Worker threads; 0: one per core."),
       boolean<Server>("require_key", FIELD(require_key),
-                      "Refuse requests without a known API key. Must be true when `listen` is not loopback, or `serve` refuses to start. "
+                      "Refuse requests without a known API key. Must be true when `listen` is not loopback, or `serve` "
+                      "refuses to start. "
                       "This version knows no keys yet, so it then refuses all."),
-      duration<Server>("drain_timeout", FIELD(drain_timeout), milliseconds(0), "After SIGTERM, how long streams may take to end."),
+      duration<Server>("drain_timeout", FIELD(drain_timeout), milliseconds(0),
+                       "After SIGTERM, how long streams may take to end."),
       tls_option()};
   return options;
 }
@@ -338,11 +365,15 @@ const Options<Limits>& limits_options() {
   static const Options<Limits> options{
       size<Limits>("max_body", FIELD(max_body), 1, "A request's body; larger is 413."),
       size<Limits>("max_header", FIELD(max_header), 256, "A message's start line and header; larger is 431."),
-      integer<Limits>("max_connections", FIELD(max_connections), 1, kMany, "Open client connections, over all threads; one more gets 503."),
-      duration<Limits>("header_timeout", FIELD(header_timeout), milliseconds(1), "For a request's whole header, from its first byte; then 408."),
+      integer<Limits>("max_connections", FIELD(max_connections), 1, kMany,
+                      "Open client connections, over all threads; one more gets 503."),
+      duration<Limits>("header_timeout", FIELD(header_timeout), milliseconds(1),
+                       "For a request's whole header, from its first byte; then 408."),
       duration<Limits>("body_timeout", FIELD(body_timeout), milliseconds(1), "For a request's whole body; then 408."),
-      duration<Limits>("keep_alive_timeout", FIELD(keep_alive_timeout), milliseconds(1), "How long an idle client connection is kept."),
-      duration<Limits>("write_timeout", FIELD(write_timeout), milliseconds(1), "A client that takes nothing for so long is left."),
+      duration<Limits>("keep_alive_timeout", FIELD(keep_alive_timeout), milliseconds(1),
+                       "How long an idle client connection is kept."),
+      duration<Limits>("write_timeout", FIELD(write_timeout), milliseconds(1),
+                       "A client that takes nothing for so long is left."),
       size<Limits>("max_event", FIELD(max_event), 1024, "One event of a Backend's stream."),
       size<Limits>("max_response", FIELD(max_response), 1024, "One whole answer of a Backend."),
       integer<Limits>("max_waiting", FIELD(max_waiting), 0, kMany,
@@ -352,27 +383,31 @@ const Options<Limits>& limits_options() {
 
 const Options<Timeouts>& defaults_options() {
   static const Options<Timeouts> options{
-      duration<Timeouts>("connect_timeout", FIELD(connect), milliseconds(1), "To a connection with a Backend, TLS included."),
+      duration<Timeouts>("connect_timeout", FIELD(connect), milliseconds(1),
+                         "To a connection with a Backend, TLS included."),
       duration<Timeouts>("first_token_timeout", FIELD(first_token), milliseconds(1),
                          "From the request to the first content or reasoning token, tool-call delta, or whole answer."),
       duration<Timeouts>("idle_timeout", FIELD(idle), milliseconds(1), "The longest gap between such tokens."),
-      number<Timeouts>("min_tokens_per_second", FIELD(min_tokens_per_second), "A floor over a sliding window of 5 s; 0: off. Not acted on yet."),
+      number<Timeouts>("min_tokens_per_second", FIELD(min_tokens_per_second),
+                       "A floor over a sliding window of 5 s; 0: off. Not acted on yet."),
       duration<Timeouts>("deadline", FIELD(deadline), milliseconds(1), "The whole Exchange, over all Attempts.")};
   return options;
 }
 
 const Options<Log>& log_options() {
   static const Options<Log> options{
-      choice<Log>("level", {"debug", "info", "warn", "error", "off"},
-                  [](Log& out, const std::string& chosen) { out.level = *log::parse_level(chosen); },
-                  [](const Log& from) -> std::string {
-                    for (const char* level : {"debug", "info", "warn", "error"}) {
-                      if (log::parse_level(level) == from.level) return level;
-                    }
-                    return "off";
-                  },
-                  "How much is told on stderr."),
-      text<Log>("access", FIELD(access), "auto \\| off \\| stderr \\| path", "Where one JSON line per Exchange goes; auto: `DATA/log/access.jsonl`."),
+      choice<Log>(
+          "level", {"debug", "info", "warn", "error", "off"},
+          [](Log& out, const std::string& chosen) { out.level = *log::parse_level(chosen); },
+          [](const Log& from) -> std::string {
+            for (const char* level : {"debug", "info", "warn", "error"}) {
+              if (log::parse_level(level) == from.level) return level;
+            }
+            return "off";
+          },
+          "How much is told on stderr."),
+      text<Log>("access", FIELD(access), "auto \\| off \\| stderr \\| path",
+                "Where one JSON line per Exchange goes; auto: `DATA/log/access.jsonl`."),
       size<Log>("access_max_size", FIELD(access_max_size), 64u << 10, "The file is put aside when it is larger."),
       integer<Log>("access_files", FIELD(access_files), 1, 1000, "How many that were put aside are kept.")};
   return options;
@@ -384,38 +419,49 @@ const Options<Backend>& backend_options() {
     for (const Preset& preset : presets()) preset_names.emplace_back(preset.name);
     Options<Backend> list{
         text<Backend>("name", FIELD(name), "string", "How Routes, logs and metrics call it. Required, once each."),
-        word<Backend>("preset", preset_names, FIELD(preset), "Fills in kind, base_url, tier, region and api_key; each may be set as well."),
-        choice<Backend>("kind", {"openai", "anthropic", "ollama"},
-                        [](Backend& out, const std::string& chosen) {
-                          out.kind = chosen == "openai" ? Dialect::kOpenAi : chosen == "anthropic" ? Dialect::kAnthropic : Dialect::kOllama;
-                        },
-                        [](const Backend& from) { return std::string(to_string(from.kind)); },
-                        "The Dialect that it speaks. Only openai in this version."),
+        word<Backend>("preset", preset_names, FIELD(preset),
+                      "Fills in kind, base_url, tier, region and api_key; each may be set as well."),
+        choice<Backend>(
+            "kind", {"openai", "anthropic", "ollama"},
+            [](Backend& out, const std::string& chosen) {
+              out.kind = chosen == "openai"      ? Dialect::kOpenAi
+                         : chosen == "anthropic" ? Dialect::kAnthropic
+                                                 : Dialect::kOllama;
+            },
+            [](const Backend& from) { return std::string(to_string(from.kind)); },
+            "The Dialect that it speaks. Only openai in this version."),
         text<Backend>("base_url", FIELD(base_url), "URL", "As an SDK would have it; with and without /v1 both work."),
         api_key_option(),
-        choice<Backend>("tier", {"cloud", "edge", "device"},
-                        [](Backend& out, const std::string& chosen) {
-                          out.tier = chosen == "cloud" ? Tier::kCloud : chosen == "edge" ? Tier::kEdge : Tier::kDevice;
-                        },
-                        [](const Backend& from) { return std::string(to_string(from.tier)); },
-                        "Where it lives; a local Backend is edge unless it says otherwise."),
+        choice<Backend>(
+            "tier", {"cloud", "edge", "device"},
+            [](Backend& out, const std::string& chosen) {
+              out.tier = chosen == "cloud" ? Tier::kCloud : chosen == "edge" ? Tier::kEdge : Tier::kDevice;
+            },
+            [](const Backend& from) { return std::string(to_string(from.tier)); },
+            "Where it lives; a local Backend is edge unless it says otherwise."),
         text<Backend>("region", FIELD(region), "string", "Where its data is processed, as in cn, us, eu."),
-        integer<Backend>("max_concurrency", FIELD(max_concurrency), 0, kMany, "Attempts at once; 0: adaptive. Not acted on yet."),
+        integer<Backend>("max_concurrency", FIELD(max_concurrency), 0, kMany,
+                         "Attempts at once; 0: adaptive. Not acted on yet."),
         text<Backend>("rate", FIELD(rate), "rate", "As in 60/m (s, m or h). Not acted on yet."),
-        word<Backend>("resume", {"auto", "prefix", "continue_final_message", "assistant", "replay", "none"}, FIELD(resume),
-                      "How a cut answer is continued here. Not acted on yet."),
+        word<Backend>("resume", {"auto", "prefix", "continue_final_message", "assistant", "replay", "none"},
+                      FIELD(resume), "How a cut answer is continued here. Not acted on yet."),
         headers_option(),
-        text<Backend>("ca_file", FIELD(ca_file), "path", "PEM file with certificate authorities to trust besides the system's."),
+        text<Backend>("ca_file", FIELD(ca_file), "path",
+                      "PEM file with certificate authorities to trust besides the system's."),
         word<Backend>("engine", {"llama.cpp", "vllm", "tensorrt-llm"}, FIELD(engine),
                       "A local Backend: Spillway starts and watches this engine. Only llama.cpp in this version."),
-        text<Backend>("model", FIELD(model), "string", "Of a local Backend: a Model in the store, or the path of a GGUF file."),
-        integer<Backend>("replicas", FIELD(replicas), 1, 1024, "Replicas that always run. More than one is not acted on yet."),
+        text<Backend>("model", FIELD(model), "string",
+                      "Of a local Backend: a Model in the store, or the path of a GGUF file."),
+        integer<Backend>("replicas", FIELD(replicas), 1, 1024,
+                         "Replicas that always run. More than one is not acted on yet."),
         integer<Backend>("standby", FIELD(standby), 0, 1024, "How many more may be started. Not acted on yet."),
-        word<Backend>("launcher", {"process", "docker", "kubernetes"}, FIELD(launcher), "How Replicas are started. Only process in this version."),
+        word<Backend>("launcher", {"process", "docker", "kubernetes"}, FIELD(launcher),
+                      "How Replicas are started. Only process in this version."),
         integer<Backend>("context", FIELD(context), 128, 16'777'216, "Tokens of context for each answer."),
         integer<Backend>("parallel", FIELD(parallel), 1, 1024, "Answers at once, per Replica."),
         integer<Backend>("engine_threads", FIELD(engine_threads), 0, 4096, "Threads of the engine; 0: it decides."),
-        duration<Backend>("start_timeout", FIELD(start_timeout), milliseconds(100), "From the engine's start to its first good completion."),
+        duration<Backend>("start_timeout", FIELD(start_timeout), milliseconds(100),
+                          "From the engine's start to its first good completion."),
         engine_args_option()};
     add_overrides(list);
     return list;
@@ -426,14 +472,19 @@ const Options<Backend>& backend_options() {
 const Options<Route>& route_options() {
   static const Options<Route> options = [] {
     Options<Route> list{
-        text<Route>("model", FIELD(model), "pattern", "The name that clients ask for: exact, or a glob with * and ?; the most specific Route serves."),
-        text<Route>("workload", FIELD(workload), "string", "Only requests with this label (header x-spillway-workload); empty: all."),
-        word<Route>("policy", {"ordered", "latency", "cost", "weighted"}, FIELD(policy), "How Targets are chosen. Only ordered is acted on yet."),
+        text<Route>("model", FIELD(model), "pattern",
+                    "The name that clients ask for: exact, or a glob with * and ?; the most specific Route serves."),
+        text<Route>("workload", FIELD(workload), "string",
+                    "Only requests with this label (header x-spillway-workload); empty: all."),
+        word<Route>("policy", {"ordered", "latency", "cost", "weighted"}, FIELD(policy),
+                    "How Targets are chosen. Only ordered is acted on yet."),
         targets_option(),
-        integer<Route>("retries", FIELD(retries), 0, 100, "More tries at one Target before the next. Not acted on yet."),
+        integer<Route>("retries", FIELD(retries), 0, 100,
+                       "More tries at one Target before the next. Not acted on yet."),
         duration<Route>("retry_after_wait", FIELD(retry_after_wait), milliseconds(0),
                         "Wait so long at most for a provider's Retry-After and ask it again. Not acted on yet."),
-        text<Route>("hedge", FIELD(hedge), "off \\| auto \\| duration", "Start the next Target when no first token has come. Not acted on yet."),
+        text<Route>("hedge", FIELD(hedge), "off \\| auto \\| duration",
+                    "Start the next Target when no first token has come. Not acted on yet."),
         boolean<Route>("resume", FIELD(resume), "Go on with a broken stream at the next Target. Not acted on yet.")};
     add_overrides(list);
     return list;
@@ -444,8 +495,9 @@ const Options<Route>& route_options() {
 const Options<Target>& target_options() {
   static const Options<Target> options{
       text<Target>("backend", FIELD(backend), "string", "The name of a [[backend]]. Required."),
-      text<Target>("model", FIELD(model), "string",
-                   "The model to ask it for; without one a local Backend's own, else the name that the client asked for."),
+      text<Target>(
+          "model", FIELD(model), "string",
+          "The model to ask it for; without one a local Backend's own, else the name that the client asked for."),
       number<Target>("weight", FIELD(weight), "Its share under policy weighted. Not acted on yet.")};
   return options;
 }

@@ -4,7 +4,7 @@
 
 #include <array>
 #include <charconv>
-#include <limits>
+#include <ranges>
 
 #include "base/text.h"
 #include "config/config.h"
@@ -19,13 +19,19 @@ struct Unit {
 };
 
 constexpr std::array<Unit, 4> kDurations{{{"ms", 1}, {"s", 1'000}, {"m", 60'000}, {"h", 3'600'000}}};
-constexpr std::array<Unit, 7> kSizes{
-    {{"GiB", 1u << 30}, {"MiB", 1u << 20}, {"KiB", 1u << 10}, {"GB", 1'000'000'000}, {"MB", 1'000'000}, {"kB", 1'000}, {"B", 1}}};
+constexpr std::array<Unit, 7> kSizes{{{"GiB", 1u << 30},
+                                      {"MiB", 1u << 20},
+                                      {"KiB", 1u << 10},
+                                      {"GB", 1'000'000'000},
+                                      {"MB", 1'000'000},
+                                      {"kB", 1'000},
+                                      {"B", 1}}};
 constexpr std::uint64_t kLongest = 10ull * 365 * 24 * 3'600'000;  // ms
 constexpr std::uint64_t kLargest = 1ull << 50;                    // bytes
 
 template <std::size_t N>
-std::optional<std::uint64_t> parse_with_unit(std::string_view text, const std::array<Unit, N>& units, std::uint64_t limit) {
+std::optional<std::uint64_t> parse_with_unit(std::string_view text, const std::array<Unit, N>& units,
+                                             std::uint64_t limit) {
   std::uint64_t number = 0;
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
   if (parsed.ec != std::errc()) return std::nullopt;
@@ -61,8 +67,8 @@ std::optional<milliseconds> parse_duration(std::string_view text) {
 std::string print_duration(milliseconds duration) {
   const auto count = static_cast<std::uint64_t>(duration.count());
   if (count == 0) return "0s";
-  for (auto unit = kDurations.rbegin(); unit != kDurations.rend(); ++unit) {
-    if (count % unit->factor == 0) return std::to_string(count / unit->factor) + std::string(unit->name);
+  for (const Unit& unit : std::ranges::reverse_view(kDurations)) {
+    if (count % unit.factor == 0) return std::to_string(count / unit.factor) + std::string(unit.name);
   }
   return std::to_string(count) + "ms";
 }
@@ -71,7 +77,8 @@ std::optional<std::uint64_t> parse_size(std::string_view text) { return parse_wi
 
 std::string print_size(std::uint64_t bytes) {
   for (const Unit& unit : kSizes) {
-    if (unit.factor % 1024 == 0 && bytes != 0 && bytes % unit.factor == 0) return std::to_string(bytes / unit.factor) + std::string(unit.name);
+    if (unit.factor % 1024 == 0 && bytes != 0 && bytes % unit.factor == 0)
+      return std::to_string(bytes / unit.factor) + std::string(unit.name);
   }
   return std::to_string(bytes) + "B";
 }
@@ -99,7 +106,8 @@ std::string why_no_base_url(std::string_view text) {
   std::string_view port;
   if (authority.starts_with('[')) {
     const std::size_t close = authority.find(']');
-    if (close == std::string_view::npos || !is_ip(std::string(authority.substr(1, close - 1)))) return "its IPv6 address is malformed";
+    if (close == std::string_view::npos || !is_ip(std::string(authority.substr(1, close - 1))))
+      return "its IPv6 address is malformed";
     host = authority.substr(0, close + 1);
     port = authority.substr(close + 1);
   } else if (const std::size_t colon = authority.find(':'); colon != std::string_view::npos) {

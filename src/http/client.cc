@@ -80,7 +80,8 @@ Task<ClientStatus> ClientConnection::receive(TimePoint until) {
       parsed = parser_.feed(input);
     }
     if (parsed == ParseStatus::kNeedMore && ec) {
-      if (ec != asio::error::eof && ec != asio::ssl::error::stream_truncated) co_return ended(ClientStatus::kClosed, ec);
+      if (ec != asio::error::eof && ec != asio::ssl::error::stream_truncated)
+        co_return ended(ClientStatus::kClosed, ec);
       if (parser_.finish() != ParseStatus::kComplete) {
         failure_ = parser_.failure().what;
         co_return ClientStatus::kClosed;

@@ -56,7 +56,9 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   [[nodiscard]] int status() const { return parser_.status(); }
   void read_headers(Headers& headers) const { parser_.read_headers(stream_->input(), headers); }
   // What has come of the body and was not consumed; ByteBuffer::kPadding bytes behind it are readable.
-  [[nodiscard]] std::string_view body() const { return stream_->input().view(parser_.body_begin(), parser_.body_end()); }
+  [[nodiscard]] std::string_view body() const {
+    return stream_->input().view(parser_.body_begin(), parser_.body_end());
+  }
   void consume_body(std::size_t bytes) { parser_.consume_body(stream_->input(), bytes); }
   // Bytes of the current response that have come, of whatever kind.
   [[nodiscard]] bool anything_received() const { return anything_received_; }

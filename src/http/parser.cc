@@ -55,6 +55,9 @@ bool host_is_clean(std::string_view host) {
   return true;
 }
 
+// RFC 9112, 6.3: these end with their header, whatever it says of a length.
+bool may_have_body(unsigned status) { return status >= 200 && status != 204 && status != 304; }
+
 Method method_of(unsigned method) {
   switch (method) {
     case HTTP_GET: return Method::kGet;
@@ -159,7 +162,7 @@ void MessageParser::reset() {
   start_line_ = {};
   fields_.clear();
   consumed_ = head_end_ = body_begin_ = body_end_ = 0;
-  body_bytes_ = content_length_ = 0;
+  content_length_ = fed_ = framing_at_ = 0;
   failure_ = {};
   head_done_ = complete_ = keep_alive_ = value_begun_ = false;
 }
@@ -172,22 +175,35 @@ bool MessageParser::fail(int status, std::string_view what) {
 ParseStatus MessageParser::feed(ByteBuffer& buffer) {
   base_ = buffer.data();
   if (buffer.end() == consumed_) return ParseStatus::kNeedMore;
-  const char* const from = base_ + consumed_;
-  const llhttp_errno_t error = llhttp_execute(&parser_, from, buffer.end() - consumed_);
+  from_ = base_ + consumed_;
+  const llhttp_errno_t error = llhttp_execute(&parser_, from_, buffer.end() - consumed_);
   if (error == HPE_PAUSED && complete_) {
-    consumed_ = static_cast<std::size_t>(llhttp_get_error_pos(&parser_) - base_);
-    return ParseStatus::kComplete;
+    const char* const end = llhttp_get_error_pos(&parser_);
+    consumed_ = static_cast<std::size_t>(end - base_);
+    return framing_fits(fed_ + static_cast<std::size_t>(end - from_)) ? ParseStatus::kComplete : ParseStatus::kError;
   }
   if (error != HPE_OK) {
     if (failure_.what.empty()) failure_ = failure_of(error);
     return ParseStatus::kError;
   }
+  fed_ += buffer.end() - consumed_;
   consumed_ = buffer.end();
   if (!head_done_ && consumed_ > limits_.max_header) {
     fail(431, kTooLarge);
     return ParseStatus::kError;
   }
+  if (!framing_fits(fed_)) return ParseStatus::kError;
+  if (body_end_ > body_begin_ && consumed_ > body_end_) {
+    // Framing behind the body so far: it was parsed, and one-byte chunks must not fill the memory.
+    buffer.truncate(body_end_);
+    consumed_ = body_end_;
+  }
   return ParseStatus::kNeedMore;
+}
+
+bool MessageParser::framing_fits(std::uint64_t position) {
+  if (!head_done_ || position - framing_at_ <= limits_.max_header) return true;
+  return fail(431, "a chunk's framing or the trailers are larger than limits.max_header");
 }
 
 int MessageParser::extend(Span& span, const char* at, std::size_t length) {
@@ -260,14 +276,18 @@ int MessageParser::on_headers_complete() {
     return -1;
   }
   if (!check_head({base_, head_end_})) return -1;
+  framing_at_ = fed_ + static_cast<std::size_t>(base_ + head_end_ + 2 - from_);
   keep_alive_ = llhttp_should_keep_alive(&parser_) != 0;
+  if (parser_.type == HTTP_RESPONSE && !may_have_body(parser_.status_code)) return 1;  // llhttp goes by Content-Length
   if ((parser_.flags & F_CONTENT_LENGTH) != 0) content_length_ = parser_.content_length;
   return 0;
 }
 
 int MessageParser::on_body(const char* at, std::size_t length) {
   const auto offset = static_cast<std::size_t>(at - base_);
-  body_bytes_ += length;
+  const std::uint64_t position = fed_ + static_cast<std::size_t>(at - from_);
+  if (!framing_fits(position)) return -1;
+  framing_at_ = position + length;
   if (body_end_ - body_begin_ + length > limits_.max_body) {
     fail(413, "the body is larger than limits.max_body");
     return -1;
@@ -313,6 +333,10 @@ bool RequestParser::check_head(std::string_view head) {
   expects_continue_ = false;
   if (parser_.http_major != 1 || parser_.http_minor > 1) return fail(505, "only HTTP/1.1 and HTTP/1.0 are spoken here");
   if (!lines_are_plain(head)) return fail(400, "a line does not end in CRLF, or is folded");
+  // llhttp takes RTSP and ICE too.
+  if (!head.substr(start_line_.at + start_line_.length).starts_with(" HTTP/")) {
+    return fail(400, "the request line does not end in an HTTP version");
+  }
   if (parser_.method == HTTP_CONNECT || parser_.method == HTTP_TRACE) return fail(405, "CONNECT and TRACE are not known here");
   const std::string_view target = view(start_line_);
   if (target.empty() || (target.front() != '/' && !(target == "*" && parser_.method == HTTP_OPTIONS))) {
@@ -387,6 +411,7 @@ ParseStatus ResponseParser::finish() {
 
 bool ResponseParser::check_head(std::string_view head) {
   if (parser_.http_major != 1) return fail(502, "the answer is not HTTP/1.1");
+  if (parser_.status_code < 100) return fail(502, "the answer's status is malformed");
   if (!lines_are_plain(head)) return fail(502, "a line of the answer does not end in CRLF, or is folded");
   int lengths = 0;
   int encodings = 0;

@@ -18,7 +18,7 @@
 namespace spillway::http {
 
 struct ParserLimits {
-  std::uint64_t max_header = 32u << 10;  // bytes of start line and header fields
+  std::uint64_t max_header = 32u << 10;  // bytes of start line and header fields; of a chunk's framing, of trailers
   std::uint64_t max_body = 32u << 20;    // bytes, after chunks are put together
   std::uint32_t max_fields = 128;        // header fields
 };
@@ -45,7 +45,8 @@ class MessageParser {
   void reset();
 
   // Parses what lies between consumed() and buffer.end(). The buffer may have grown or moved since
-  // the last call, but what was parsed has to be unchanged.
+  // the last call, but what was parsed has to be unchanged. Chunk framing is taken out of the
+  // buffer, so end() may be less afterwards.
   ParseStatus feed(ByteBuffer& buffer);
 
   [[nodiscard]] bool head_done() const { return head_done_; }
@@ -95,14 +96,18 @@ class MessageParser {
   int on_headers_complete();
   int on_body(const char* at, std::size_t length);
   int extend(Span& span, const char* at, std::size_t length);
+  // The framing since the last byte of the body, up to `position`, is within limits.max_header.
+  bool framing_fits(std::uint64_t position);
 
   char* base_ = nullptr;
   std::size_t consumed_ = 0;
   std::size_t head_end_ = 0;
   std::size_t body_begin_ = 0;
   std::size_t body_end_ = 0;
-  std::uint64_t body_bytes_ = 0;
   std::uint64_t content_length_ = 0;
+  const char* from_ = nullptr;     // where the bytes of this feed() begin
+  std::uint64_t fed_ = 0;          // bytes of the message that came before them
+  std::uint64_t framing_at_ = 0;   // in the message: behind its head, or its last byte of body
   ParseFailure failure_;
   bool head_done_ = false;
   bool complete_ = false;

@@ -29,7 +29,9 @@ void append_number(std::string& out, std::uint64_t value, int base) {
   out.append(digits, static_cast<std::size_t>(end - digits));
 }
 
-bool unsafe(std::string_view text) { return text.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos; }
+bool unsafe(std::string_view text) {
+  return text.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos;
+}
 
 asio::const_buffer buffer(std::string_view text) { return {text.data(), text.size()}; }
 
@@ -70,7 +72,9 @@ Task<bool> ResponseWriter::send(int status, std::string_view content_type, std::
   render_head(status, content_type);
   head_ += "Content-Length: ";
   append_number(head_, body.size(), 10);
-  head_ += close_after_ ? "\r\nConnection: close\r\n\r\n" : http_1_0_ ? "\r\nConnection: keep-alive\r\n\r\n" : "\r\n\r\n";
+  head_ += close_after_ ? "\r\nConnection: close\r\n\r\n"
+           : http_1_0_  ? "\r\nConnection: keep-alive\r\n\r\n"
+                        : "\r\n\r\n";
   std::array<asio::const_buffer, 2> buffers{buffer(head_), buffer(head_only_ ? std::string_view() : body)};
   const bool sent = co_await write(std::span(buffers).first(head_only_ || body.empty() ? 1 : 2));
   body_bytes_ = head_only_ ? 0 : body.size();
@@ -119,7 +123,7 @@ Task<bool> ResponseWriter::end_stream() {
 }
 
 void ResponseWriter::poke(std::string_view data) {
-  if (writing_ || failed_ || finished_ || stream_.is_tls()) return;
+  if (data.empty() || writing_ || failed_ || finished_ || stream_.is_tls()) return;  // an empty chunk ends a body
   body_bytes_ += data.size();
   pending_ += head_;
   head_.clear();

@@ -11,8 +11,8 @@ namespace spillway::http {
 
 namespace {
 
-constexpr std::size_t kIdleBuffer = 16384;       // bytes; larger input buffers are given back between requests
-constexpr std::size_t kLingerBytes = 1u << 20;   // what is read and dropped after a refusal, at most
+constexpr std::size_t kIdleBuffer = 16384;      // bytes; larger input buffers are given back between requests
+constexpr std::size_t kLingerBytes = 1u << 20;  // what is read and dropped after a refusal, at most
 constexpr seconds kLingerTime{2};
 constexpr milliseconds kAcceptPause{100};  // after accept() failed for want of descriptors
 
@@ -111,9 +111,7 @@ Task<bool> ServerConnection::read_request() {
     if (input.end() > parser_.consumed()) {
       idle_ = false;
       switch (parser_.feed(input)) {
-        case ParseStatus::kComplete:
-          timer_.disarm();
-          co_return true;
+        case ParseStatus::kComplete: timer_.disarm(); co_return true;
         case ParseStatus::kError: co_await refuse(parser_.failure()); co_return false;
         case ParseStatus::kNeedMore: break;
       }
@@ -137,7 +135,9 @@ Task<bool> ServerConnection::read_request() {
     stream_->start_read();
     const ErrorStatus ec = co_await stream_->wait_read();
     if (timed_out_) {
-      if (!idle_) co_await refuse({408, parser_.head_done() ? "the body did not come in time" : "the header did not come in time"});
+      if (!idle_)
+        co_await refuse(
+            {408, parser_.head_done() ? "the body did not come in time" : "the header did not come in time"});
       co_return false;
     }
     if (ec && input.end() == parser_.consumed()) co_return false;
@@ -184,8 +184,8 @@ Result<std::uint16_t> Server::listen(const asio::ip::tcp::endpoint& endpoint) {
   ErrorStatus ec;
   const auto failed = [&](std::string_view what) {
     const std::string where =
-        (endpoint.address().is_v6() ? "[" + endpoint.address().to_string() + "]" : endpoint.address().to_string()) + ":" +
-        std::to_string(endpoint.port());
+        (endpoint.address().is_v6() ? "[" + endpoint.address().to_string() + "]" : endpoint.address().to_string()) +
+        ":" + std::to_string(endpoint.port());
     Error error{ErrorCode::kUnavailable, std::string(what) + " " + where + ": " + ec.message(), {}};
     if (ec == asio::error::address_in_use) {
       error.code = ErrorCode::kAlreadyExists;
@@ -234,8 +234,10 @@ void Server::adopt(Socket socket) {
     connections_->fetch_sub(1, std::memory_order_relaxed);
     ErrorStatus ignored;
     const std::string body = handler_.render_failure(503, "there are too many connections");
-    const std::string answer = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
-                               "Connection: close\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+    const std::string answer =
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
+        "Connection: close\r\nContent-Length: " +
+        std::to_string(body.size()) + "\r\n\r\n" + body;
     socket.non_blocking(true, ignored);
     socket.write_some(asio::buffer(answer), ignored);
     socket.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
@@ -244,12 +246,13 @@ void Server::adopt(Socket socket) {
   auto connection = std::make_shared<ServerConnection>(*this, std::move(socket));
   const auto place = open_.insert(open_.end(), connection.get());
   // The coroutine holds the connection; the list only tells whom to close.
-  asio::co_spawn(loop_, connection->run(), [this, place, connection, counter = connections_](std::exception_ptr failure) {
-    report(failure);
-    connection->stream_->close();
-    open_.erase(place);
-    counter->fetch_sub(1, std::memory_order_relaxed);
-  });
+  asio::co_spawn(loop_, connection->run(),
+                 [this, place, connection, counter = connections_](std::exception_ptr failure) {
+                   report(failure);
+                   connection->stream_->close();
+                   open_.erase(place);
+                   counter->fetch_sub(1, std::memory_order_relaxed);
+                 });
 }
 
 void Server::drain() {

@@ -12,7 +12,8 @@ constexpr std::size_t kNone = std::string_view::npos;
 std::size_t find_line_end(std::string_view text, std::size_t from) {
   const char* const begin = text.data() + from;
   const void* lf = std::memchr(begin, '\n', text.size() - from);
-  const std::size_t until = lf == nullptr ? text.size() - from : static_cast<std::size_t>(static_cast<const char*>(lf) - begin);
+  const std::size_t until =
+      lf == nullptr ? text.size() - from : static_cast<std::size_t>(static_cast<const char*>(lf) - begin);
   const void* cr = std::memchr(begin, '\r', until);
   if (cr != nullptr) return from + static_cast<std::size_t>(static_cast<const char*>(cr) - begin);
   return lf == nullptr ? kNone : from + until;

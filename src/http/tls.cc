@@ -13,12 +13,14 @@ Result<std::shared_ptr<asio::ssl::context>> make_client_context(const std::strin
   SSL_CTX_set_options(native, SSL_OP_IGNORE_UNEXPECTED_EOF);
   ErrorStatus ec;
   context->set_default_verify_paths(ec);
-  if (ec) return Error{ErrorCode::kUnavailable, "the system's certificate authorities cannot be read: " + ec.message(),
-                       "install the package ca-certificates"};
+  if (ec)
+    return Error{ErrorCode::kUnavailable, "the system's certificate authorities cannot be read: " + ec.message(),
+                 "install the package ca-certificates"};
   if (!ca_file.empty()) {
     context->load_verify_file(ca_file, ec);
     if (ec) {
-      return Error{ErrorCode::kInvalidArgument, "cannot use " + ca_file + " as certificate authorities: " + ec.message(),
+      return Error{ErrorCode::kInvalidArgument,
+                   "cannot use " + ca_file + " as certificate authorities: " + ec.message(),
                    "it has to be a readable PEM file of certificates"};
     }
   }

@@ -1,7 +1,7 @@
 #include "record/access_log.h"
 
-#include <spdlog/sinks/rotating_file_sink.h>
 #include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/rotating_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
@@ -157,8 +157,8 @@ Result<std::unique_ptr<AccessLog>> AccessLog::open(Settings settings) {
     if (settings.path == "stderr") {
       state->sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
     } else if (!settings.path.empty()) {
-      state->sink = std::make_shared<spdlog::sinks::rotating_file_sink_mt>(
-          settings.path, settings.max_size, static_cast<std::size_t>(settings.files));
+      state->sink = std::make_shared<spdlog::sinks::rotating_file_sink_mt>(settings.path, settings.max_size,
+                                                                           static_cast<std::size_t>(settings.files));
     }
     if (state->sink) {
       state->sink->set_formatter(std::make_unique<spdlog::pattern_formatter>("%v", spdlog::pattern_time_type::utc, ""));

@@ -51,8 +51,8 @@ void append_line(std::string& out, const ExchangeLine& line, std::chrono::system
 // never holds up a request: lines are dropped then, counted, and told in the program's log.
 class AccessLog {
  public:
-  static constexpr milliseconds kFlushEvery{50};           // at most so much is lost with the process
-  static constexpr std::size_t kMaxPending = 16u << 20;    // bytes that wait for the disk, at most
+  static constexpr milliseconds kFlushEvery{50};         // at most so much is lost with the process
+  static constexpr std::size_t kMaxPending = 16u << 20;  // bytes that wait for the disk, at most
 
   struct Settings {
     std::string path;  // empty: off; "stderr"; else a file, rotated

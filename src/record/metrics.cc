@@ -1,6 +1,7 @@
 #include "record/metrics.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "base/json_text.h"
@@ -10,7 +11,11 @@ namespace spillway::record {
 namespace {
 
 void append_value(std::string& out, double value) {
-  json::append_number(out, value, 6);
+  if (std::isfinite(value)) {
+    json::append_number(out, value, 6);
+  } else {
+    out += std::isnan(value) ? "NaN" : value > 0 ? "+Inf" : "-Inf";
+  }
   out += '\n';
 }
 
@@ -109,6 +114,7 @@ std::vector<Metrics::BackendTotals> Metrics::backend_totals() {
     }
   }
   std::vector<BackendTotals> out;
+  out.reserve(sums.size());
   for (auto& [name, sum] : sums) out.push_back(std::move(sum));
   return out;
 }
@@ -160,7 +166,8 @@ std::string Metrics::render(const std::vector<Gauge>& gauges) {
            static_cast<double>(route.requests[i]));
     }
   }
-  head(out, "spillway_broken_streams_total", "counter", "Streams that ended in an error after their first token, by Route.");
+  head(out, "spillway_broken_streams_total", "counter",
+       "Streams that ended in an error after their first token, by Route.");
   for (const auto& [name, route] : routes) {
     line(out, "spillway_broken_streams_total", "route=\"" + escaped(name) + "\"", static_cast<double>(route.broken));
   }
@@ -179,7 +186,8 @@ std::string Metrics::render(const std::vector<Gauge>& gauges) {
   }
   head(out, "spillway_attempts_in_flight", "gauge", "Attempts under way, by Backend.");
   for (const auto& [name, backend] : backends) {
-    line(out, "spillway_attempts_in_flight", "backend=\"" + escaped(name) + "\"", static_cast<double>(backend.in_flight));
+    line(out, "spillway_attempts_in_flight", "backend=\"" + escaped(name) + "\"",
+         static_cast<double>(backend.in_flight));
   }
   head(out, "spillway_relayed_bytes_total", "counter", "Bytes of answers handed to clients, by Backend.");
   for (const auto& [name, backend] : backends) {
@@ -187,7 +195,8 @@ std::string Metrics::render(const std::vector<Gauge>& gauges) {
   }
   head(out, "spillway_relayed_events_total", "counter", "Events of streams handed to clients, by Backend.");
   for (const auto& [name, backend] : backends) {
-    line(out, "spillway_relayed_events_total", "backend=\"" + escaped(name) + "\"", static_cast<double>(backend.events));
+    line(out, "spillway_relayed_events_total", "backend=\"" + escaped(name) + "\"",
+         static_cast<double>(backend.events));
   }
   head(out, "spillway_first_token_seconds", "histogram",
        "From the sending of an Attempt to its first token, or whole answer where it is not streamed.");

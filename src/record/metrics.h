@@ -35,7 +35,8 @@ class Counter {
 };
 
 // Upper bounds of the latency buckets, in seconds.
-inline constexpr std::array<double, 14> kLatencyBounds{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300};
+inline constexpr std::array<double, 14> kLatencyBounds{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
+                                                       1,     2.5,  5,     10,   30,  60,   300};
 
 class Histogram {
  public:
@@ -51,8 +52,8 @@ class Histogram {
 
 // How an Attempt can end, as a label; the order is that of attempt::OutcomeClass.
 inline constexpr std::array<std::string_view, 16> kAttemptClasses{
-    "answered", "resolve",  "connect", "tls",    "timeout",     "first_token", "stall",   "cut",
-    "garbage",  "empty",    "overload", "rate_limited", "server", "config",     "client",  "abandoned"};
+    "answered", "resolve", "connect",  "tls",          "timeout", "first_token", "stall",  "cut",
+    "garbage",  "empty",   "overload", "rate_limited", "server",  "config",      "client", "abandoned"};
 
 // What one thread knows of one Backend.
 struct BackendSeries {

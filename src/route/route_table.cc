@@ -12,7 +12,8 @@ namespace {
 bool is_glob(std::string_view pattern) { return pattern.find_first_of("*?") != std::string_view::npos; }
 
 std::size_t specificity(std::string_view pattern) {
-  return static_cast<std::size_t>(std::count_if(pattern.begin(), pattern.end(), [](char c) { return c != '*' && c != '?'; }));
+  return static_cast<std::size_t>(
+      std::count_if(pattern.begin(), pattern.end(), [](char c) { return c != '*' && c != '?'; }));
 }
 
 // Exact names first, then the longest literal text, then those with a label.
@@ -77,7 +78,9 @@ std::vector<RouteTable::Model> RouteTable::models() const {
   };
   for (const Route& route : routes_) {
     if (route.targets.empty()) continue;
-    if (!is_glob(route.settings.model)) add(route.settings.model, route.targets.front().backend->name());
+    const std::string& name = route.settings.model;
+    // A Route that asks for a label is none that everybody can count on.
+    if (!is_glob(name) && match(name, "") != nullptr) add(name, route.targets.front().backend->name());
   }
   for (const Route& route : routes_) {
     for (std::size_t i = 0; i < route.targets.size(); ++i) {

@@ -65,7 +65,8 @@ std::string banner(const config::Config& config) {
   std::string body = "{\"model\":";
   json::append_string(body, example_model(config));
   body += R"(,"stream":true,"messages":[{"role":"user","content":"Why is the sky blue?"}]})";
-  out += "\nTry it:\n\n  curl -N " + url + "/v1/chat/completions -H 'Content-Type: application/json' \\\n    -d " + shell_quoted(body) + "\n\n";
+  out += "\nTry it:\n\n  curl -N " + url + "/v1/chat/completions -H 'Content-Type: application/json' \\\n    -d " +
+         shell_quoted(body) + "\n\n";
   return out;
 }
 

@@ -22,7 +22,12 @@ bool is_read(const http::Request& request) {
 
 // Percent-encoded bytes decoded (RFC 3986, 2.1); what is no valid triplet stays as it is.
 std::string percent_decoded(std::string_view text) {
-  const auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; };
+  const auto digit = [](char c) {
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+  };
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '%' && i + 2 < text.size() && digit(text[i + 1]) >= 0 && digit(text[i + 2]) >= 0) {
@@ -69,13 +74,15 @@ Task<> Endpoints::handle(http::ServerConnection& connection, const http::Request
   } else if (path == kChat) {
     if (request.method != http::Method::kPost) allowed = "POST";
   } else {
-    co_await refuse(connection, 404, "not_found", "there is no " + std::string(path.substr(0, 200)) +
-                    " here; this version knows POST /v1/chat/completions, GET /v1/models, /healthz and /readyz");
+    co_await refuse(connection, 404, "not_found",
+                    "there is no " + std::string(path.substr(0, 200)) +
+                        " here; this version knows POST /v1/chat/completions, GET /v1/models, /healthz and /readyz");
     co_return;
   }
   if (!allowed.empty()) {
     response.add_header("Allow", allowed);
-    co_await refuse(connection, 405, "method_not_allowed", std::string(path.substr(0, 200)) + " knows " + std::string(allowed) + " alone");
+    co_await refuse(connection, 405, "method_not_allowed",
+                    std::string(path.substr(0, 200)) + " knows " + std::string(allowed) + " alone");
     co_return;
   }
   if (path == "/healthz") {
@@ -107,7 +114,8 @@ Task<> Endpoints::models(http::ServerConnection& connection, const http::Request
   // OpenAI's field is when a model was made, which nobody knows of an alias: the time of the start.
   static const long long started = std::time(nullptr);
   std::vector<api::openai::ModelEntry> entries;
-  for (route::RouteTable::Model& model : table->models()) entries.push_back({std::move(model.name), std::move(model.backend)});
+  for (route::RouteTable::Model& model : table->models())
+    entries.push_back({std::move(model.name), std::move(model.backend)});
   if (request.path == kModels) {
     const std::string body = api::openai::render_models(entries, started);
     co_await connection.response().send(200, "application/json", body);
@@ -120,7 +128,8 @@ Task<> Endpoints::models(http::ServerConnection& connection, const http::Request
     co_await connection.response().send(200, "application/json", body);
     co_return;
   }
-  co_await refuse(connection, 404, "model_not_found", "there is no model \"" + wanted + "\"; GET /v1/models lists those that are");
+  co_await refuse(connection, 404, "model_not_found",
+                  "there is no model \"" + wanted + "\"; GET /v1/models lists those that are");
 }
 
 Task<> Endpoints::readiness(http::ServerConnection& connection) {

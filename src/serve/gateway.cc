@@ -48,9 +48,11 @@ Status check_free(const asio::ip::tcp::endpoint& endpoint, const config::Address
   if (!ec) acceptor.bind(endpoint, ec);
   if (!ec) return {};
   Error error{ErrorCode::kAlreadyExists, "cannot listen on " + address.to_string() + ": " + ec.message(), {}};
-  error.hint = ec == asio::error::address_in_use  ? "another program listens there; end it, or set another address (port 0 picks a free one)"
-               : ec == asio::error::access_denied ? "ports below 1024 need root or CAP_NET_BIND_SERVICE"
-                                                  : "name an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all";
+  error.hint = ec == asio::error::address_in_use
+                   ? "another program listens there; end it, or set another address (port 0 picks a free one)"
+               : ec == asio::error::access_denied
+                   ? "ports below 1024 need root or CAP_NET_BIND_SERVICE"
+                   : "name an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all";
   return error;
 }
 
@@ -176,7 +178,8 @@ void Gateway::run() {
     worker->start([this] { asio::post(loop_, [this] { on_worker_end(); }); });
   }
   admin_server_.start();
-  options_.say("listening on " + url_of(config_->server.listen) + "\nadmin on " + url_of(config_->server.admin_listen) + "\n");
+  options_.say("listening on " + url_of(config_->server.listen) + "\nadmin on " + url_of(config_->server.admin_listen) +
+               "\n");
   if (Status applied = fleet_->apply(*config_); !applied) log::error(applied.error().message);
   options_.say(banner(*config_));
   watch_.watch(watched_files());
@@ -238,7 +241,8 @@ void Gateway::reload() {
   if (loaded.config) {
     if (Status taken = take_up(std::move(*loaded.config)); !taken) refused = taken.error().message;
   }
-  if (!refused.empty() && refused != refused_config_) log::error("the changed config is refused, the one before goes on:\n" + refused);
+  if (!refused.empty() && refused != refused_config_)
+    log::error("the changed config is refused, the one before goes on:\n" + refused);
   refused_config_ = std::move(refused);
   watch_.watch(watched_files());
 }

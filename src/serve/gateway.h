@@ -34,8 +34,8 @@ class Gateway {
     config::Config config;
     std::filesystem::path data;
     config::Environment environment;
-    std::function<config::Loaded()> reload;      // reads the config again; empty: there is no file
-    std::optional<log::Level> log_level;         // goes before the config's
+    std::function<config::Loaded()> reload;       // reads the config again; empty: there is no file
+    std::optional<log::Level> log_level;          // goes before the config's
     std::function<void(const std::string&)> say;  // what goes to stdout
   };
   explicit Gateway(Options options);

@@ -11,7 +11,8 @@ namespace spillway::serve {
 
 namespace {
 
-const fleet::ReplicaStatus* find_replica(const std::vector<fleet::ReplicaStatus>& replicas, const std::string& backend) {
+const fleet::ReplicaStatus* find_replica(const std::vector<fleet::ReplicaStatus>& replicas,
+                                         const std::string& backend) {
   for (const fleet::ReplicaStatus& replica : replicas) {
     if (replica.backend == backend) return &replica;
   }
@@ -56,7 +57,8 @@ void describe_backends(admin::Status& status, const config::Config& config,
       if (total.name != backend.name) continue;
       described.in_flight = total.in_flight;
       for (std::size_t i = 0; i < total.attempts.size(); ++i) {
-        if (total.attempts[i] > 0) described.attempts.push_back({std::string(record::kAttemptClasses[i]), total.attempts[i]});
+        if (total.attempts[i] > 0)
+          described.attempts.push_back({std::string(record::kAttemptClasses[i]), total.attempts[i]});
       }
     }
     status.backends.push_back(std::move(described));
@@ -65,9 +67,10 @@ void describe_backends(admin::Status& status, const config::Config& config,
     admin::RouteStatus described{route.model, route.workload, {}, false};
     for (const config::Target& target : route.targets) {
       described.targets.push_back(target.backend);
-      described.ready |= std::any_of(status.backends.begin(), status.backends.end(), [&](const admin::BackendStatus& backend) {
-        return backend.name == target.backend && backend.state == "ready";
-      });
+      described.ready |=
+          std::any_of(status.backends.begin(), status.backends.end(), [&](const admin::BackendStatus& backend) {
+            return backend.name == target.backend && backend.state == "ready";
+          });
     }
     status.routes.push_back(std::move(described));
   }
@@ -92,8 +95,10 @@ admin::Status Gateway::status() {
 
 std::string Gateway::metrics_text() {
   std::vector<record::Gauge> gauges;
-  gauges.push_back({"spillway_build_info", "Always 1; the version as a label.", "version=\"" + std::string(version()) + "\"", 1});
-  gauges.push_back({"spillway_uptime_seconds", "Since the process began to serve.", "", to_ms(now() - began_at_) / 1e3});
+  gauges.push_back(
+      {"spillway_build_info", "Always 1; the version as a label.", "version=\"" + std::string(version()) + "\"", 1});
+  gauges.push_back(
+      {"spillway_uptime_seconds", "Since the process began to serve.", "", to_ms(now() - began_at_) / 1e3});
   gauges.push_back({"spillway_connections", "Open connections of clients.", "",
                     static_cast<double>(connections_->load(std::memory_order_relaxed))});
   gauges.push_back({"spillway_config_refused", "1 while the last change of the config file was refused.", "",
@@ -105,8 +110,8 @@ std::string Gateway::metrics_text() {
                       replica.state == fleet::ReplicaStatus::State::kReady ? 1.0 : 0.0});
   }
   for (const fleet::ReplicaStatus& replica : fleet_->status()) {
-    gauges.push_back({"spillway_replica_restarts", "Starts of the local Replica after its first.", label(replica.backend),
-                      static_cast<double>(replica.restarts)});
+    gauges.push_back({"spillway_replica_restarts", "Starts of the local Replica after its first.",
+                      label(replica.backend), static_cast<double>(replica.restarts)});
   }
   return metrics_.render(gauges);
 }

@@ -10,8 +10,9 @@ namespace spillway::serve {
 
 namespace {
 
-constexpr milliseconds kHealthTime{2'000};        // llama-server answers /health from its own thread at once
-constexpr milliseconds kCompletionTime{120'000};  // a large model on few cores; the fleet's start_timeout ends it sooner
+constexpr milliseconds kHealthTime{2'000};  // llama-server answers /health from its own thread at once
+constexpr milliseconds kCompletionTime{
+    120'000};  // a large model on few cores; the fleet's start_timeout ends it sooner
 
 struct Answer {
   http::ClientStatus status = http::ClientStatus::kClosed;
@@ -42,8 +43,10 @@ Task<Status> probe(asio::io_context& loop, LoopTimers& timers, http::Resolver& r
   const std::string key = "Authorization: Bearer " + request.key + "\r\n";
 
   auto connection = std::make_shared<http::ClientConnection>(loop, timers, http::ParserLimits{});
-  if (co_await connection->open(origin, resolver, now() + kHealthTime) != http::ClientStatus::kOk) co_return not_yet("it does not listen yet");
-  const Answer health = co_await ask(connection, "GET /health HTTP/1.1\r\n" + host + "Connection: close\r\n\r\n", now() + kHealthTime);
+  if (co_await connection->open(origin, resolver, now() + kHealthTime) != http::ClientStatus::kOk)
+    co_return not_yet("it does not listen yet");
+  const Answer health =
+      co_await ask(connection, "GET /health HTTP/1.1\r\n" + host + "Connection: close\r\n\r\n", now() + kHealthTime);
   connection->abort();
   if (health.code != 200) co_return not_yet("it loads its model");
 
@@ -51,7 +54,8 @@ Task<Status> probe(asio::io_context& loop, LoopTimers& timers, http::Resolver& r
   json::append_string(body, request.model);
   body += R"(,"messages":[{"role":"user","content":"Hi"}],"max_tokens":1})";
   connection = std::make_shared<http::ClientConnection>(loop, timers, http::ParserLimits{});
-  if (co_await connection->open(origin, resolver, now() + kHealthTime) != http::ClientStatus::kOk) co_return not_yet("it does not listen any more");
+  if (co_await connection->open(origin, resolver, now() + kHealthTime) != http::ClientStatus::kOk)
+    co_return not_yet("it does not listen any more");
   const Answer answer = co_await ask(connection,
                                      "POST /v1/chat/completions HTTP/1.1\r\n" + host + key +
                                          "Content-Type: application/json\r\nConnection: close\r\nContent-Length: " +
@@ -62,7 +66,10 @@ Task<Status> probe(asio::io_context& loop, LoopTimers& timers, http::Resolver& r
   const std::string_view text = std::string_view(answer.body).substr(0, answer.body.size() - ByteBuffer::kPadding);
   if (answer.code == 503) co_return not_yet("it loads its model");
   if (answer.code != 200) {
-    co_return Error{ErrorCode::kInternal, "its first completion was refused with " + std::to_string(answer.code) + ": " + api::openai::error_message_of(text), {}};
+    co_return Error{ErrorCode::kInternal,
+                    "its first completion was refused with " + std::to_string(answer.code) + ": " +
+                        api::openai::error_message_of(text),
+                    {}};
   }
   if (api::openai::read_answer(text).kind != api::openai::Answer::Kind::kGood) {
     co_return Error{ErrorCode::kInternal, "its first completion was empty or no chat completion", {}};
@@ -74,9 +81,11 @@ Task<Status> probe(asio::io_context& loop, LoopTimers& timers, http::Resolver& r
 
 fleet::Probe make_probe(asio::io_context& loop, LoopTimers& timers, http::Resolver& resolver) {
   return [&loop, &timers, &resolver](fleet::ProbeRequest request, std::function<void(Status)> done) {
-    asio::co_spawn(loop, probe(loop, timers, resolver, std::move(request)), [done = std::move(done)](std::exception_ptr failure, Status status) {
-      done(failure ? Status(Error{ErrorCode::kInternal, "the probe failed by an exception", {}}) : status);
-    });
+    asio::co_spawn(
+        loop, probe(loop, timers, resolver, std::move(request)),
+        [done = std::move(done)](std::exception_ptr failure, Status status) {
+          done(failure ? Status(Error{ErrorCode::kInternal, "the probe failed by an exception", {}}) : status);
+        });
   };
 }
 

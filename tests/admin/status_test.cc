@@ -18,7 +18,16 @@ Status healthy() {
   status.uptime_s = 90;
   status.url = "http://127.0.0.1:8080";
   status.threads = 2;
-  status.backends.push_back({"deepseek", "cloud", "https://api.deepseek.com/v1", "", "ready", "", 0, 0, 3, {{"answered", 7}, {"overload", 2}}});
+  status.backends.push_back({"deepseek",
+                             "cloud",
+                             "https://api.deepseek.com/v1",
+                             "",
+                             "ready",
+                             "",
+                             0,
+                             0,
+                             3,
+                             {{"answered", 7}, {"overload", 2}}});
   status.backends.push_back({"local", "edge", "", "smollm2:135m", "starting", "", 77, 1, 0, {}});
   status.routes.push_back({"*", "", {"deepseek", "local"}, true});
   return status;
@@ -77,9 +86,10 @@ TEST(Health, tells_each_problem) {
   status.routes[0].ready = false;
   status.access_log_dropped_bytes = 512;
   EXPECT_EQ(nlohmann::json::parse(health_json(status)).at("status"), "degraded");
-  EXPECT_THAT(problems(status), testing::UnorderedElementsAre(HasSubstr("unknown key"), HasSubstr("server.threads"),
-                                                              HasSubstr("deepseek refused 4"), HasSubstr("exited with code 1"),
-                                                              HasSubstr("route *"), HasSubstr("512 bytes")));
+  EXPECT_THAT(problems(status),
+              testing::UnorderedElementsAre(HasSubstr("unknown key"), HasSubstr("server.threads"),
+                                            HasSubstr("deepseek refused 4"), HasSubstr("exited with code 1"),
+                                            HasSubstr("route *"), HasSubstr("512 bytes")));
 }
 
 }  // namespace

@@ -39,7 +39,8 @@ TEST(Load, an_empty_file_is_the_embedded_default) {
 }
 
 TEST(Load, a_preset_fills_in_what_is_not_set) {
-  const Config config = load("[[backend]]\nname = \"d\"\npreset = \"deepseek\"\nregion = \"eu\"\n", {{"DEEPSEEK_API_KEY", "sk-1"}});
+  const Config config =
+      load("[[backend]]\nname = \"d\"\npreset = \"deepseek\"\nregion = \"eu\"\n", {{"DEEPSEEK_API_KEY", "sk-1"}});
   const Backend& backend = config.backends.at(0);
   EXPECT_EQ(backend.base_url, "https://api.deepseek.com/v1");
   EXPECT_EQ(backend.region, "eu");
@@ -47,37 +48,46 @@ TEST(Load, a_preset_fills_in_what_is_not_set) {
 }
 
 TEST(Load, backends_without_routes_serve_every_name_in_order) {
-  const Config config = load("[[backend]]\nname = \"a\"\nbase_url = \"http://x\"\n[[backend]]\nname = \"b\"\nbase_url = \"http://y\"\n");
+  const Config config =
+      load("[[backend]]\nname = \"a\"\nbase_url = \"http://x\"\n[[backend]]\nname = \"b\"\nbase_url = \"http://y\"\n");
   EXPECT_EQ(config.routes.at(0).model, "*");
   EXPECT_THAT(target_names(config), ElementsAre("a", "b"));
 }
 
 TEST(Load, a_local_backend_is_edge_unless_it_says_otherwise) {
-  EXPECT_EQ(load("[[backend]]\nname = \"l\"\nengine = \"llama.cpp\"\nmodel = \"m\"\n").backends.at(0).tier, Tier::kEdge);
-  EXPECT_EQ(load("[[backend]]\nname = \"l\"\nengine = \"llama.cpp\"\nmodel = \"m\"\ntier = \"device\"\n").backends.at(0).tier, Tier::kDevice);
+  EXPECT_EQ(load("[[backend]]\nname = \"l\"\nengine = \"llama.cpp\"\nmodel = \"m\"\n").backends.at(0).tier,
+            Tier::kEdge);
+  EXPECT_EQ(
+      load("[[backend]]\nname = \"l\"\nengine = \"llama.cpp\"\nmodel = \"m\"\ntier = \"device\"\n").backends.at(0).tier,
+      Tier::kDevice);
 }
 
 TEST(Load, a_key_file_is_read_without_its_line_end) {
   const fs::path file = fs::temp_directory_path() / ("key_" + std::to_string(::getpid()));
   std::ofstream(file) << "sk-file\r\n";
-  const Config config = load("[[backend]]\nname = \"a\"\nbase_url = \"http://x\"\napi_key = \"file:" + file.string() + "\"\n");
+  const Config config =
+      load("[[backend]]\nname = \"a\"\nbase_url = \"http://x\"\napi_key = \"file:" + file.string() + "\"\n");
   fs::remove(file);
   EXPECT_EQ(config.backends.at(0).api_key.value, "sk-file");
 }
 
 TEST(Load, what_is_not_acted_on_is_warned_of_and_its_default_is_not) {
   const auto loaded = load_text(
-      "[[backend]]\nname = \"a\"\nbase_url = \"http://x\"\nrate = \"60/m\"\nresume = \"auto\"\n[[route]]\nhedge = \"auto\"\nretries = 1\n"
+      "[[backend]]\nname = \"a\"\nbase_url = \"http://x\"\nrate = \"60/m\"\nresume = \"auto\"\n[[route]]\nhedge = "
+      "\"auto\"\nretries = 1\n"
       "targets = [{ backend = \"a\" }]\n",
       "t.toml", environment_of({}));
   ASSERT_TRUE(loaded.config.has_value()) << all(loaded.problems);
   EXPECT_EQ(all(loaded.warnings),
-            "t.toml:4:8: warning: rate is not acted on in this version\nt.toml:7:9: warning: hedge is not acted on in this version\n");
+            "t.toml:4:8: warning: rate is not acted on in this version\nt.toml:7:9: warning: hedge is not acted on in "
+            "this version\n");
 }
 
 TEST(Load, a_backend_that_no_route_names_is_warned_of) {
-  const auto loaded = load_text("[[backend]]\nname = \"a\"\nbase_url = \"http://x\"\n[[backend]]\nname = \"b\"\nbase_url = \"http://y\"\n"
-                                "[[route]]\ntargets = [{ backend = \"a\" }]\n", "t.toml", environment_of({}));
+  const auto loaded = load_text(
+      "[[backend]]\nname = \"a\"\nbase_url = \"http://x\"\n[[backend]]\nname = \"b\"\nbase_url = \"http://y\"\n"
+      "[[route]]\ntargets = [{ backend = \"a\" }]\n",
+      "t.toml", environment_of({}));
   ASSERT_TRUE(loaded.config.has_value());
   EXPECT_THAT(all(loaded.warnings), HasSubstr("no Route names the backend b"));
 }

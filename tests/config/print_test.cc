@@ -84,13 +84,15 @@ retry_after_wait = "2s"
 hedge = "800ms"
 resume = false
 connect_timeout = "1s"
-)", "t.toml", kEnvironment);
+)",
+                                "t.toml", kEnvironment);
   ASSERT_TRUE(loaded.config.has_value()) << loaded.problems.at(0).to_string();
   expect_round_trip(*loaded.config);
 }
 
 TEST(Print, a_secret_is_told_by_its_source_alone) {
-  const auto loaded = load_text("[[backend]]\nname = \"a\"\nbase_url = \"http://x\"\napi_key = \"env:KEY\"\n", "t.toml", kEnvironment);
+  const auto loaded =
+      load_text("[[backend]]\nname = \"a\"\nbase_url = \"http://x\"\napi_key = \"env:KEY\"\n", "t.toml", kEnvironment);
   const std::string text = print(*loaded.config);
   EXPECT_THAT(text, testing::HasSubstr("api_key = \"env:KEY\""));
   EXPECT_THAT(text, testing::Not(testing::HasSubstr("sk-secret")));

@@ -42,20 +42,23 @@ TEST(Size, knows_powers_of_1024_and_of_1000) {
 }
 
 TEST(Size, everything_else_is_none) {
-  for (const char* text : {"", "8", "MiB", "-1B", "1.5MiB", "8 MiB", "8mib", "8TB", "99999999999GiB", "18446744073709551615GB"}) {
+  for (const char* text :
+       {"", "8", "MiB", "-1B", "1.5MiB", "8 MiB", "8mib", "8TB", "99999999999GiB", "18446744073709551615GB"}) {
     EXPECT_EQ(parse_size(text), std::nullopt) << text;
   }
 }
 
 TEST(Size, what_is_printed_reads_back_alike) {
-  for (const std::uint64_t bytes : {0ull, 1ull, 1000ull, 1024ull, 1536ull, 32ull << 20, (32ull << 20) + 1, 1ull << 40}) {
+  for (const std::uint64_t bytes :
+       {0ull, 1ull, 1000ull, 1024ull, 1536ull, 32ull << 20, (32ull << 20) + 1, 1ull << 40}) {
     EXPECT_EQ(parse_size(print_size(bytes)), bytes) << print_size(bytes);
   }
 }
 
 TEST(Rate, is_a_number_per_second_minute_or_hour) {
   for (const char* text : {"60/m", "1/s", "1000/h"}) EXPECT_TRUE(is_rate(text)) << text;
-  for (const char* text : {"", "60", "/m", "0/m", "60/d", "-1/m", "1.5/s", "60 / m", "60/min"}) EXPECT_FALSE(is_rate(text)) << text;
+  for (const char* text : {"", "60", "/m", "0/m", "60/d", "-1/m", "1.5/s", "60 / m", "60/min"})
+    EXPECT_FALSE(is_rate(text)) << text;
 }
 
 TEST(Addresses, are_an_ip_address_and_a_port) {
@@ -63,14 +66,16 @@ TEST(Addresses, are_an_ip_address_and_a_port) {
   EXPECT_EQ(parse_address("localhost:0"), (Address{"127.0.0.1", 0}));
   EXPECT_EQ(parse_address("[::1]:65535"), (Address{"::1", 65535}));
   EXPECT_EQ(parse_address("0.0.0.0:80"), (Address{"0.0.0.0", 80}));
-  for (const char* text : {"", "8080", ":8080", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:80x", "::1:80",
-                           "[::1]", "[127.0.0.1]:80", "example.com:80", "256.0.0.1:80", "1.2.3:80"}) {
+  for (const char* text :
+       {"", "8080", ":8080", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:80x", "::1:80",
+        "[::1]", "[127.0.0.1]:80", "example.com:80", "256.0.0.1:80", "1.2.3:80"}) {
     EXPECT_EQ(parse_address(text), std::nullopt) << text;
   }
 }
 
 TEST(Addresses, loopback_is_127_and_ipv6_one) {
-  for (const char* host : {"127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"}) EXPECT_TRUE((Address{host, 1}).is_loopback()) << host;
+  for (const char* host : {"127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"})
+    EXPECT_TRUE((Address{host, 1}).is_loopback()) << host;
   for (const char* host : {"0.0.0.0", "::", "128.0.0.1", "192.168.0.1", "::2", "::ffff:10.0.0.1", "nonsense"}) {
     EXPECT_FALSE((Address{host, 1}).is_loopback()) << host;
   }
@@ -82,11 +87,13 @@ TEST(Addresses, ipv6_is_printed_in_brackets) {
 }
 
 TEST(BaseUrl, is_http_with_a_host) {
-  for (const char* text : {"https://api.deepseek.com", "https://api.deepseek.com/v1", "http://127.0.0.1:8000/v1/", "http://[::1]:80", "http://h"}) {
+  for (const char* text : {"https://api.deepseek.com", "https://api.deepseek.com/v1", "http://127.0.0.1:8000/v1/",
+                           "http://[::1]:80", "http://h"}) {
     EXPECT_EQ(why_no_base_url(text), "") << text;
   }
-  for (const char* text : {"", "api.deepseek.com", "ftp://x", "http://", "https:///v1", "http://u:p@x", "http://x?a", "http://x#a", "http://x:0",
-                           "http://x:65536", "http://x:8a", "http://x:", "http://x y", "http://x\n", "http://[::1", "http://[x]"}) {
+  for (const char* text : {"", "api.deepseek.com", "ftp://x", "http://", "https:///v1", "http://u:p@x", "http://x?a",
+                           "http://x#a", "http://x:0", "http://x:65536", "http://x:8a", "http://x:", "http://x y",
+                           "http://x\n", "http://[::1", "http://[x]"}) {
     EXPECT_NE(why_no_base_url(text), "") << text;
   }
 }

@@ -62,7 +62,8 @@ Carried read_carried(ondemand::object object) {
     } else if (key == "content") {
       json_type type{};
       if (value.type().get(type)) break;
-      carried.token |= type == json_type::array ? non_empty_array(value) : type == json_type::string && non_empty_string(value);
+      carried.token |=
+          type == json_type::array ? non_empty_array(value) : type == json_type::string && non_empty_string(value);
     } else if (key == "reasoning_content" || key == "reasoning" || key == "refusal") {
       json_type type{};
       if (value.type().get(type)) break;

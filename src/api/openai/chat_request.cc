@@ -117,8 +117,9 @@ std::variant<ChatRequest, ApiError> decode_chat_request(std::string_view body) {
   thread_local ondemand::parser parser;
   ChatRequest request;
   ondemand::document document;
-  if (const auto error = parser.iterate(simdjson::padded_string_view(body.data(), body.size(), body.size() + ByteBuffer::kPadding))
-                             .get(document)) {
+  if (const auto error =
+          parser.iterate(simdjson::padded_string_view(body.data(), body.size(), body.size() + ByteBuffer::kPadding))
+              .get(document)) {
     return malformed(error);
   }
   ondemand::object object;
@@ -167,13 +168,17 @@ std::variant<ChatRequest, ApiError> decode_chat_request(std::string_view body) {
         if (const auto error = check(value, 1)) return malformed(error);
         continue;
       }
-      for (auto option : value.get_object()) {
+      ondemand::object options;
+      if (const auto error = value.get_object().get(options)) return malformed(error);
+      for (auto option : options) {
         std::string_view name;
         if (const auto error = option.unescaped_key().get(name)) return malformed(error);
         ondemand::value inner;
         if (const auto error = option.value().get(inner)) return malformed(error);
+        ondemand::json_type inner_type{};
+        if (const auto error = inner.type().get(inner_type)) return malformed(error);
         bool flag = false;
-        if (name == "include_usage" && inner.type() == ondemand::json_type::boolean) {
+        if (name == "include_usage" && inner_type == ondemand::json_type::boolean) {
           if (const auto error = inner.get_bool().get(flag)) return malformed(error);
           request.include_usage = flag;
         } else if (const auto error = check(inner, 2)) {
@@ -191,7 +196,8 @@ std::variant<ChatRequest, ApiError> decode_chat_request(std::string_view body) {
       if (const auto error = check(value, 1)) return malformed(error);
     }
   }
-  if (document.current_location().error() != simdjson::OUT_OF_BOUNDS) return invalid_request("there is something behind the JSON object in the body");
+  if (document.current_location().error() != simdjson::OUT_OF_BOUNDS)
+    return invalid_request("there is something behind the JSON object in the body");
   if (!has_model) return invalid_request("\"model\" is missing; name a model, or ask GET /v1/models", "model");
   if (request.model.empty()) return invalid_request("\"model\" is empty; name a model, or ask GET /v1/models", "model");
   if (!has_messages) return invalid_request("\"messages\" is missing", "messages");
