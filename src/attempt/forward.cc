@@ -28,12 +28,15 @@ constexpr std::array<std::string_view, 8> kStaysHere{"authorization",   "x-api-k
 constexpr std::array<std::string_view, 8> kStaysThere{
     "set-cookie", "x-request-id", "content-type", "date", "server", "alt-svc", "via", "strict-transport-security"};
 
-// Does the list in a Connection field name `name`? (RFC 9110, 7.6.1)
-bool names_it(std::string_view connection, std::string_view name) {
-  while (!connection.empty()) {
-    const std::size_t comma = connection.find(',');
-    if (equals_ignore_case(trim(connection.substr(0, comma)), name)) return true;
-    connection = comma == std::string_view::npos ? std::string_view() : connection.substr(comma + 1);
+// Does a list in one of the Connection fields name `name`? (RFC 9110, 7.6.1)
+bool is_connections_own(const http::Headers& headers, std::string_view name) {
+  for (const http::Header& field : headers) {
+    if (!equals_ignore_case(field.name, "connection")) continue;
+    for (std::string_view list = field.value; !list.empty();) {
+      const std::size_t comma = list.find(',');
+      if (equals_ignore_case(trim(list.substr(0, comma)), name)) return true;
+      list = comma == std::string_view::npos ? std::string_view() : list.substr(comma + 1);
+    }
   }
   return false;
 }
@@ -45,13 +48,12 @@ void append_field(std::string& out, const http::Header& field) {
 }  // namespace
 
 std::string request_head(const backend::Backend& backend, const http::Headers& client, std::size_t body_bytes) {
-  const std::string_view connection = client.get("connection");
   std::string out;
   out.reserve(backend.chat_head().size() + 512);
   out += backend.chat_head();
   for (const http::Header& field : client) {
     if (http::is_hop_by_hop(field.name) || is_one_of(field.name, kStaysHere) || has_own_prefix(field.name) ||
-        names_it(connection, field.name) || backend.overrides(field.name)) {
+        is_connections_own(client, field.name) || backend.overrides(field.name)) {
       continue;
     }
     append_field(out, field);
@@ -63,10 +65,9 @@ std::string request_head(const backend::Backend& backend, const http::Headers& c
 }
 
 void append_response_fields(std::string& out, const http::Headers& upstream) {
-  const std::string_view connection = upstream.get("connection");
   for (const http::Header& field : upstream) {
     if (http::is_hop_by_hop(field.name) || is_one_of(field.name, kStaysThere) || has_own_prefix(field.name) ||
-        names_it(connection, field.name)) {
+        is_connections_own(upstream, field.name)) {
       continue;
     }
     append_field(out, field);

@@ -36,7 +36,9 @@ Task<Outcome> Relay::run(http::ClientStatus received) {
         }
         break;
       }
-      const std::string_view event = rest.substr(0, length);
+      std::string_view event = rest.substr(0, length);
+      // Left out, since an event may be added before this one.
+      if (std::exchange(at_start_, false)) event = http::without_byte_order_mark(event);
       step = look(event);
       if (committed_ && !commit_now_ && insert_.empty()) {
         if (step == Step::kEnded && outcome_.cls != OutcomeClass::kAnswered) break;  // the event stays here

@@ -64,6 +64,7 @@ class Relay {
   TimePoint first_token_at_{};
   TimePoint last_token_at_{};
   std::uint64_t events_ = 0;
+  bool at_start_ = true;  // no event has come
   bool identity_known_ = false;
   bool role_seen_ = false;
   bool finish_seen_ = false;

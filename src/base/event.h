@@ -23,9 +23,14 @@ class Event {
       signalled_ = false;
       co_return;
     }
-    assert(!waiter_);
-    co_await asio::async_initiate<Token, void()>([this](Handler handler) { waiter_.emplace(std::move(handler)); },
-                                                 token_);
+    co_await suspend();
+  }
+
+  // wait() where no notification can be remembered: one coroutine frame less, on the path of a token.
+  Task<> suspend() {
+    assert(!waiter_ && !signalled_);
+    return asio::async_initiate<Token, void()>([this](Handler handler) { waiter_.emplace(std::move(handler)); },
+                                               token_);
   }
 
   void notify() {

@@ -56,11 +56,16 @@ Task<ClientStatus> ClientConnection::open(const Origin& origin, Resolver& resolv
 }
 
 Task<ClientStatus> ClientConnection::send(std::span<asio::const_buffer> buffers, TimePoint until) {
-  timer_.arm(until);
   anything_received_ = false;
   complete_ = false;
-  const ErrorStatus ec = co_await stream_->write(buffers);
-  timer_.disarm();
+  ErrorStatus ec;
+  if (const auto done = stream_->try_write(buffers)) {
+    ec = *done;
+  } else {
+    timer_.arm(until);
+    ec = co_await stream_->write(buffers);
+    timer_.disarm();
+  }
   // An upstream may answer and close before it has read the whole request: the answer counts.
   if (ec && (aborted_ || timed_out_ || stream_->closed())) co_return ended(ClientStatus::kClosed, ec);
   co_return ClientStatus::kOk;
@@ -70,9 +75,12 @@ Task<ClientStatus> ClientConnection::receive(TimePoint until) {
   ByteBuffer& input = stream_->input();
   for (;;) {
     if (!stream_->reading() && input.end() == parser_.consumed()) stream_->start_read();
-    timer_.arm(until);
-    const ErrorStatus ec = co_await stream_->wait_read();
-    timer_.disarm();
+    if (stream_->reading()) {
+      timer_.arm(until);
+      co_await stream_->read_end();
+      timer_.disarm();
+    }
+    const ErrorStatus ec = stream_->closed() ? asio::error::operation_aborted : stream_->read_status();
     if (aborted_ || timed_out_) co_return ended(ClientStatus::kClosed, ec);
     ParseStatus parsed = ParseStatus::kNeedMore;
     if (input.end() > parser_.consumed()) {

@@ -124,9 +124,9 @@ std::string_view reason_phrase(int status) {
 }
 
 bool is_hop_by_hop(std::string_view name) {
-  for (const std::string_view known : {"connection", "keep-alive", "proxy-authenticate", "proxy-authorization",
-                                       "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
-                                       "http2-settings", "content-length", "host", "expect"}) {
+  for (const std::string_view known :
+       {"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
+        "transfer-encoding", "upgrade", "http2-settings", "content-length", "host", "expect"}) {
     if (equals_ignore_case(name, known)) return true;
   }
   return false;
@@ -188,7 +188,8 @@ ParseStatus MessageParser::feed(ByteBuffer& buffer) {
   }
   fed_ += buffer.end() - consumed_;
   consumed_ = buffer.end();
-  if (!head_done_ && consumed_ > limits_.max_header) {
+  // The CR of the empty line may be there, which does not count.
+  if (!head_done_ && consumed_ > limits_.max_header + 1) {
     fail(431, kTooLarge);
     return ParseStatus::kError;
   }
@@ -337,7 +338,8 @@ bool RequestParser::check_head(std::string_view head) {
   if (!head.substr(start_line_.at + start_line_.length).starts_with(" HTTP/")) {
     return fail(400, "the request line does not end in an HTTP version");
   }
-  if (parser_.method == HTTP_CONNECT || parser_.method == HTTP_TRACE) return fail(405, "CONNECT and TRACE are not known here");
+  if (parser_.method == HTTP_CONNECT || parser_.method == HTTP_TRACE)
+    return fail(405, "CONNECT and TRACE are not known here");
   const std::string_view target = view(start_line_);
   if (target.empty() || (target.front() != '/' && !(target == "*" && parser_.method == HTTP_OPTIONS))) {
     return fail(400, "the request target has to begin with a slash");
@@ -420,7 +422,8 @@ bool ResponseParser::check_head(std::string_view head) {
     if (equals_ignore_case(name, "content-length")) ++lengths;
     if (equals_ignore_case(name, "transfer-encoding")) {
       ++encodings;
-      if (!equals_ignore_case(trim(view(value_span)), "chunked")) return fail(502, "the answer's transfer coding is not known");
+      if (!equals_ignore_case(trim(view(value_span)), "chunked"))
+        return fail(502, "the answer's transfer coding is not known");
     }
   }
   if (lengths > 1 || encodings > 1 || (lengths > 0 && encodings > 0)) {

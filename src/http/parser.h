@@ -105,9 +105,9 @@ class MessageParser {
   std::size_t body_begin_ = 0;
   std::size_t body_end_ = 0;
   std::uint64_t content_length_ = 0;
-  const char* from_ = nullptr;     // where the bytes of this feed() begin
-  std::uint64_t fed_ = 0;          // bytes of the message that came before them
-  std::uint64_t framing_at_ = 0;   // in the message: behind its head, or its last byte of body
+  const char* from_ = nullptr;    // where the bytes of this feed() begin
+  std::uint64_t fed_ = 0;         // bytes of the message that came before them
+  std::uint64_t framing_at_ = 0;  // in the message: behind its head, or its last byte of body
   ParseFailure failure_;
   bool head_done_ = false;
   bool complete_ = false;

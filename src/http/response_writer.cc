@@ -76,10 +76,11 @@ Task<bool> ResponseWriter::send(int status, std::string_view content_type, std::
            : http_1_0_  ? "\r\nConnection: keep-alive\r\n\r\n"
                         : "\r\n\r\n";
   std::array<asio::const_buffer, 2> buffers{buffer(head_), buffer(head_only_ ? std::string_view() : body)};
-  const bool sent = co_await write(std::span(buffers).first(head_only_ || body.empty() ? 1 : 2));
+  std::span<asio::const_buffer> left(buffers.data(), head_only_ || body.empty() ? 1 : 2);
   body_bytes_ = head_only_ ? 0 : body.size();
   finished_ = true;
-  co_return sent;
+  if (const auto done = try_write(left)) co_return *done;
+  co_return co_await write(left);
 }
 
 void ResponseWriter::begin_stream(int status, std::string_view content_type) {
@@ -102,8 +103,10 @@ Task<bool> ResponseWriter::write_chunk(std::string_view data) {
     head_ += "\r\n";
   }
   std::array<asio::const_buffer, 3> buffers{buffer(head_), buffer(data), buffer("\r\n")};
-  const bool sent = co_await write(http_1_0_ ? std::span(buffers).subspan(head_.empty() ? 1 : 0, head_.empty() ? 1 : 2)
-                                             : std::span(buffers));
+  std::span<asio::const_buffer> left(buffers);
+  if (http_1_0_) left = left.subspan(head_.empty() ? 1 : 0, head_.empty() ? 1 : 2);
+  const auto done = try_write(left);
+  const bool sent = done ? *done : co_await write(left);
   head_.clear();
   co_return sent;
 }
@@ -117,7 +120,9 @@ Task<bool> ResponseWriter::end_stream() {
   if (!http_1_0_) head_ += "0\r\n\r\n";
   if (head_.empty()) co_return !failed_;
   std::array<asio::const_buffer, 1> buffers{buffer(head_)};
-  const bool sent = co_await write(buffers);
+  std::span<asio::const_buffer> left(buffers);
+  const auto done = try_write(left);
+  const bool sent = done ? *done : co_await write(left);
   head_.clear();
   co_return sent;
 }
@@ -138,8 +143,15 @@ void ResponseWriter::poke(std::string_view data) {
   pending_.erase(0, taken);
 }
 
+std::optional<bool> ResponseWriter::try_write(std::span<asio::const_buffer>& buffers) {
+  if (failed_) return false;
+  const auto done = stream_.try_write(buffers);
+  if (!done) return std::nullopt;
+  if (*done) failed_ = true;
+  return !failed_;
+}
+
 Task<bool> ResponseWriter::write(std::span<asio::const_buffer> buffers) {
-  if (failed_) co_return false;
   writing_ = true;
   timer_.arm(now() + write_timeout_);
   const ErrorStatus ec = co_await stream_.write(buffers);

@@ -1,7 +1,7 @@
 // Writes one response after the other on a server's connection.
 #pragma once
 
-#include <initializer_list>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -62,6 +62,8 @@ class ResponseWriter {
 
  private:
   void render_head(int status, std::string_view content_type);
+  // As those of Stream; false: the client is gone.
+  std::optional<bool> try_write(std::span<asio::const_buffer>& buffers);
   Task<bool> write(std::span<asio::const_buffer> buffers);
 
   Stream& stream_;

@@ -99,9 +99,9 @@ Task<bool> ServerConnection::read_request() {
     // The read that lay in wait during the last request, or no request yet.
     idle_ = true;
     timer_.arm(now() + limits.keep_alive_timeout);
-    const ErrorStatus ec = co_await stream_->wait_read();
+    co_await stream_->read_end();
     timer_.disarm();
-    if (ec || timed_out_) co_return false;
+    if (stream_->closed() || stream_->read_status() || timed_out_) co_return false;
     finish_request();
   }
   bool head_timed = false;
@@ -133,7 +133,8 @@ Task<bool> ServerConnection::read_request() {
       timer_.arm(now() + limits.header_timeout);
     }
     stream_->start_read();
-    const ErrorStatus ec = co_await stream_->wait_read();
+    if (stream_->reading()) co_await stream_->read_end();
+    const ErrorStatus ec = stream_->closed() ? asio::error::operation_aborted : stream_->read_status();
     if (timed_out_) {
       if (!idle_)
         co_await refuse(

@@ -58,7 +58,6 @@ std::size_t SseScanner::next(std::string_view text) {
 SseEvent parse_sse_event(std::string_view text, std::string& scratch) {
   SseEvent event;
   bool joined = false;
-  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
   while (!text.empty()) {
     const std::size_t end = find_line_end(text, 0);
     const std::string_view line = text.substr(0, end);

@@ -28,6 +28,12 @@ struct SseEvent {
   bool has_data = false;
 };
 
+// A stream may begin with a byte order mark, which is none of its first event. Anywhere else one is
+// part of a field's name.
+inline std::string_view without_byte_order_mark(std::string_view first_event) {
+  return first_event.starts_with("\xEF\xBB\xBF") ? first_event.substr(3) : first_event;
+}
+
 // The fields of one event as SseScanner found it. Views into `text`, or into `scratch` where
 // several data lines had to be joined. Comments and other fields are skipped.
 SseEvent parse_sse_event(std::string_view text, std::string& scratch);

@@ -63,26 +63,28 @@ void Stream::read_ended(const ErrorStatus& ec, std::size_t bytes) {
 
 Task<ErrorStatus> Stream::wait_read() {
   if (closed_) co_return asio::error::operation_aborted;
-  if (reading_) {
-    waiting_ = true;
-    co_await readable_.wait();
-  }
+  if (reading_) co_await read_end();
   co_return read_status_;
 }
 
+std::optional<ErrorStatus> Stream::try_write(std::span<asio::const_buffer>& buffers) {
+  if (closed_) return ErrorStatus(asio::error::operation_aborted);
+  if (tls_) return std::nullopt;
+  ErrorStatus ec;
+  std::size_t written = socket_->write_some(buffers, ec);
+  if (ec && ec != asio::error::would_block && ec != asio::error::try_again) return ec;
+  while (!buffers.empty() && written >= buffers.front().size()) {
+    written -= buffers.front().size();
+    buffers = buffers.subspan(1);
+  }
+  if (buffers.empty()) return ErrorStatus();
+  buffers.front() += written;
+  return std::nullopt;
+}
+
 Task<ErrorStatus> Stream::write(std::span<asio::const_buffer> buffers) {
-  if (closed_) co_return asio::error::operation_aborted;
+  if (const auto done = try_write(buffers)) co_return *done;
   if (!tls_) {
-    // Mostly the kernel takes everything at once: no need then to leave the coroutine.
-    ErrorStatus ec;
-    std::size_t written = socket_->write_some(buffers, ec);
-    if (ec && ec != asio::error::would_block && ec != asio::error::try_again) co_return ec;
-    while (!buffers.empty() && written >= buffers.front().size()) {
-      written -= buffers.front().size();
-      buffers = buffers.subspan(1);
-    }
-    if (buffers.empty()) co_return ErrorStatus();
-    buffers.front() += written;
     const auto [status, rest] = co_await asio::async_write(*socket_, buffers, kAwait);
     co_return status;
   }

@@ -47,6 +47,11 @@ class Stream : public std::enable_shared_from_this<Stream> {
   void start_read();
   // Waits for the read that was started. The status says how it went; the bytes are in the buffer.
   Task<ErrorStatus> wait_read();
+  // The same with fewer coroutine frames, only while reading(); then see read_status().
+  Task<> read_end() {
+    waiting_ = true;
+    return readable_.suspend();
+  }
   [[nodiscard]] bool reading() const { return reading_; }
   // How the last read ended; success while one is under way.
   [[nodiscard]] const ErrorStatus& read_status() const { return read_status_; }
@@ -54,6 +59,9 @@ class Stream : public std::enable_shared_from_this<Stream> {
   // What to call when a read ends with an error while nobody waits for it: the other side left.
   void on_gone(std::function<void()> callback) { on_gone_ = std::move(callback); }
 
+  // Writes what the kernel takes at once, which is mostly everything: no coroutine is needed then.
+  // Nothing: it did not take all; `buffers` is what is left, for write().
+  std::optional<ErrorStatus> try_write(std::span<asio::const_buffer>& buffers);
   // Writes all of it. `buffers` is changed. What it points to has to stay until the end.
   Task<ErrorStatus> write(std::span<asio::const_buffer> buffers);
 

@@ -98,15 +98,11 @@ Task<> Endpoints::handle(http::ServerConnection& connection, const http::Request
     co_return;
   }
   if (path == kChat) {
-    co_await chat_completions(connection, request);
+    attempt::Exchange exchange(context_, current_.table, current_.config, connection, request);
+    co_await exchange.run();
   } else {
     co_await models(connection, request);
   }
-}
-
-Task<> Endpoints::chat_completions(http::ServerConnection& connection, const http::Request& request) {
-  attempt::Exchange exchange(context_, current_.table, current_.config, connection, request);
-  co_await exchange.run();
 }
 
 Task<> Endpoints::models(http::ServerConnection& connection, const http::Request& request) {

@@ -26,7 +26,6 @@ class Endpoints : public http::Handler {
   std::string render_failure(int status, std::string_view what) override;
 
  private:
-  Task<> chat_completions(http::ServerConnection& connection, const http::Request& request);
   Task<> models(http::ServerConnection& connection, const http::Request& request);
   Task<> readiness(http::ServerConnection& connection);
   Task<> refuse(http::ServerConnection& connection, int status, std::string_view code, std::string message);

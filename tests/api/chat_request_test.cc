@@ -1,0 +1,267 @@
+#include "api/openai/chat_request.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "api/padded.h"
+
+namespace spillway::api::openai {
+namespace {
+
+using nlohmann::json;
+using testing::Padded;
+
+std::variant<ChatRequest, ApiError> decode(std::string_view body) { return decode_chat_request(Padded(body).view()); }
+
+ChatRequest good(std::string_view body) {
+  auto decoded = decode(body);
+  if (const auto* error = std::get_if<ApiError>(&decoded)) {
+    ADD_FAILURE() << body.substr(0, 200) << ": " << error->message;
+    return {};
+  }
+  return std::get<ChatRequest>(std::move(decoded));
+}
+
+ApiError bad(std::string_view body) {
+  auto decoded = decode(body);
+  if (std::holds_alternative<ChatRequest>(decoded)) {
+    ADD_FAILURE() << "accepted: " << body.substr(0, 200);
+    return {};
+  }
+  return std::get<ApiError>(std::move(decoded));
+}
+
+std::string splice(std::string_view body, std::string_view quoted_model) {
+  const auto pieces = splice_model(body, good(body), quoted_model);
+  return std::string(pieces[0]).append(pieces[1]).append(pieces[2]);
+}
+
+TEST(ChatRequest, the_least_that_is_accepted) {
+  const ChatRequest request = good(R"({"model":"m","messages":[]})");
+  EXPECT_EQ(request.model, "m");
+  EXPECT_FALSE(request.stream);
+  EXPECT_FALSE(request.include_usage);
+}
+
+TEST(ChatRequest, stream_and_usage_are_read_wherever_they_stand) {
+  const ChatRequest request = good(
+      R"({"stream":true,"x":{"stream":false,"model":"no"},"stream_options":{"a":[1],"include_usage":true},"messages":[{"model":"no"}],"model":"m"})");
+  EXPECT_TRUE(request.stream);
+  EXPECT_TRUE(request.include_usage);
+  EXPECT_EQ(request.model, "m");
+  EXPECT_FALSE(good(R"({"model":"m","messages":[],"stream":false})").stream);
+  EXPECT_FALSE(good(R"({"model":"m","messages":[],"stream":null,"stream_options":null})").stream);
+  EXPECT_FALSE(
+      good(R"({"model":"m","messages":[],"stream":true,"stream_options":{"include_usage":false}})").include_usage);
+  EXPECT_FALSE(good(R"({"model":"m","messages":[],"stream_options":{"include_usage":"true"}})").include_usage);
+}
+
+TEST(ChatRequest, the_splice_changes_the_model_and_nothing_else) {
+  const std::pair<std::string, std::string> table[] = {
+      {R"({"model":"a","messages":[]})", R"({"model":"new","messages":[]})"},
+      {"{ \"model\" \t:\r\n  \"a\"  \n , \"messages\" : [ ] }",
+       "{ \"model\" \t:\r\n  \"new\"  \n , \"messages\" : [ ] }"},
+      {R"({"messages":[],"model":"a"})", R"({"messages":[],"model":"new"})"},
+      {R"({"messages":[{"content":"\"model\":\"a\""}],"model":"a"})",
+       R"({"messages":[{"content":"\"model\":\"a\""}],"model":"new"})"},
+      {R"({"mod\u0065l":"\u0061\"\\","messages":[]})", R"({"mod\u0065l":"new","messages":[]})"},
+  };
+  for (const auto& [body, wanted] : table) {
+    EXPECT_EQ(splice(body, "\"new\""), wanted);
+  }
+}
+
+TEST(ChatRequest, escapes_in_the_model_are_resolved) {
+  EXPECT_EQ(good(R"({"model":"a\u00e9\n\"\\\/\ud83d\ude00","messages":[]})").model, "a\u00e9\n\"\\/\U0001F600");
+  EXPECT_EQ(good("{\"model\":\"\u6a21\u578b\",\"messages\":[]}").model, "\u6a21\u578b");
+}
+
+TEST(ChatRequest, white_space_around_the_body_is_fine) {
+  EXPECT_EQ(good(" \r\n\t{\"model\":\"m\",\"messages\":[]} \r\n\t ").model, "m");
+  EXPECT_EQ(splice("\n{\"model\":\"m\",\"messages\":[]}\n", "\"n\""), "\n{\"model\":\"n\",\"messages\":[]}\n");
+}
+
+TEST(ChatRequest, what_is_missing_or_of_the_wrong_type_is_named) {
+  const std::pair<std::string, std::string> table[] = {
+      {R"({"messages":[]})", "model"},
+      {R"({"model":"","messages":[]})", "model"},
+      {R"({"model":null,"messages":[]})", "model"},
+      {R"({"model":7,"messages":[]})", "model"},
+      {R"({"model":["m"],"messages":[]})", "model"},
+      {R"({"model":{"m":1},"messages":[]})", "model"},
+      {R"({"model":"m"})", "messages"},
+      {R"({"model":"m","messages":"hello"})", "messages"},
+      {R"({"model":"m","messages":null})", "messages"},
+      {R"({"model":"m","messages":{}})", "messages"},
+      {R"({"model":"m","messages":[],"stream":"true"})", "stream"},
+      {R"({"model":"m","messages":[],"stream":1})", "stream"},
+      {R"({"model":"m","messages":[],"stream":{}})", "stream"},
+  };
+  for (const auto& [body, param] : table) {
+    const ApiError error = bad(body);
+    EXPECT_EQ(error.status, 400);
+    EXPECT_EQ(error.code, "invalid_request");
+    EXPECT_EQ(error.param, param) << body;
+    EXPECT_NE(error.message.find(param), std::string::npos) << error.message;
+  }
+}
+
+TEST(ChatRequest, a_field_that_stands_twice_is_refused_also_when_it_is_escaped) {
+  const std::pair<std::string, std::string> table[] = {
+      {R"({"model":"a","model":"a","messages":[]})", "model"},
+      {R"({"model":"a","messages":[],"mod\u0065l":"b"})", "model"},
+      {R"({"\u006dodel":"a","messages":[],"model":"b"})", "model"},
+      {R"({"model":"a","messages":[],"messages":[]})", "messages"},
+      {R"({"model":"a","messages":[],"stream":true,"stream":true})", "stream"},
+      {R"({"model":"a","messages":[],"stream":null,"stream":true})", "stream"},
+      {R"({"model":"a","messages":[],"stream_options":{},"stream_options":null})", "stream_options"},
+  };
+  for (const auto& [body, param] : table) EXPECT_EQ(bad(body).param, param) << body;
+}
+
+TEST(ChatRequest, what_is_not_json_is_refused) {
+  const std::string before = R"({"model":"m","messages":[])";
+  for (const std::string body : {"", " ", "null", "[]", "\"model\"", "7", "true", "{", "}", "{]", "{\"model\"}",
+                                 "{\"model\":}", "{\"model\":\"m\"", "{model:\"m\",\"messages\":[]}", "{'model':'m'}",
+                                 "{\"model\":\"m\" \"messages\":[]}", "{\"model\":\"m\",,\"messages\":[]}"}) {
+    EXPECT_EQ(bad(body).status, 400) << body;
+  }
+  for (const std::string rest : {",}",
+                                 "",
+                                 ",\"a\"}",
+                                 ",\"a\":}",
+                                 ",\"a\":1,}",
+                                 ",\"a\":[1,]}",
+                                 ",\"a\":[,1]}",
+                                 ",\"a\":[1 2]}",
+                                 ",\"a\":{\"b\" 1}}",
+                                 ",\"a\":\"x}",
+                                 ",\"a\":\"\\x\"}",
+                                 ",\"a\":\"\\u12\"}",
+                                 ",\"a\":\"\\u12g4\"}",
+                                 ",\"a\":tru}",
+                                 ",\"a\":truex}",
+                                 ",\"a\":nul}",
+                                 ",\"a\":nulll}",
+                                 ",\"a\":falsee}",
+                                 ",\"a\":TRUE}",
+                                 ",\"a\":NaN}",
+                                 ",\"a\":Infinity}",
+                                 ",\"a\":undefined}",
+                                 ",\"a\":!}",
+                                 ",\"stream\":!}",
+                                 ",\"stream\":tru}",
+                                 ",\"stream\":nul}",
+                                 ",\"stream_options\":!}",
+                                 ",\"stream_options\":{\"include_usage\":!}}",
+                                 ",\"stream_options\":{\"include_usage\":tru}}",
+                                 ",\"stream_options\":{\"include_usage\" true}}",
+                                 ",\"stream_options\":{!}}",
+                                 ",\"a\":\"tab\there\"}",
+                                 ",\"a\":\"line\nhere\"}",
+                                 ",a:1}",
+                                 ",1:1}",
+                                 ",/* c */\"a\":1}",
+                                 ",\"a\":\"b\"c}",
+                                 ",\"a\":\"b\"1}",
+                                 ",\"a\":[\"b\"1]}",
+                                 ",\"a\":[1]2}",
+                                 ",\"a\":{}\"b\"}",
+                                 ",\"a\":[[]}",
+                                 ",\"a\":[}]}",
+                                 ",\"a\":[{]}"}) {
+    const std::string body = before + rest;
+    ASSERT_FALSE(json::accept(body)) << body;
+    EXPECT_EQ(bad(body).status, 400) << body;
+  }
+}
+
+TEST(ChatRequest, bytes_behind_the_object_are_refused) {
+  const std::string body = R"({"model":"m","messages":[]})";
+  for (const std::string rest : {"x", "{}", ",", "}", "]", "\"", " 1", "\nnull", body.c_str()}) {
+    EXPECT_EQ(bad(body + rest).status, 400) << rest;
+  }
+  EXPECT_EQ(bad(body + std::string(1, '\0')).status, 400);
+}
+
+TEST(ChatRequest, numbers_follow_the_grammar_and_may_be_of_any_size) {
+  const auto with = [](const std::string& number) { return R"({"model":"m","messages":[],"n":)" + number + "}"; };
+  for (const std::string number :
+       {"0", "-0", "1", "-1", "0.5", "1e5", "1E+5", "1e-5", "-0.0e0", "123456789012345678901234567890", "1e400",
+        "0.1234567890123456789012345678901234567890", "-1e-400", "1.5 "}) {
+    EXPECT_TRUE(std::holds_alternative<ChatRequest>(decode(with(number)))) << number;
+    EXPECT_TRUE(std::holds_alternative<ChatRequest>(decode(with("[" + number + "," + number + "]")))) << number;
+  }
+  for (const std::string number :
+       {"01", "-", "-01", "1.", ".5", "+1", "1e", "1e+", "0x10", "1_0", "1.2.3", "--1", "1e5.5", "00", "1a", "-a"}) {
+    EXPECT_EQ(bad(with(number)).status, 400) << number;
+    EXPECT_EQ(bad(with("[" + number + "]")).status, 400) << number;
+  }
+}
+
+TEST(ChatRequest, what_is_not_utf8_is_refused) {
+  for (const std::string bytes :
+       {"\xff", "\x80", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe4\xbd"}) {
+    EXPECT_NE(bad("{\"model\":\"m\",\"messages\":[\"" + bytes + "\"]}").message.find("UTF-8"), std::string::npos);
+    EXPECT_EQ(bad("{\"model\":\"m" + bytes + "\",\"messages\":[]}").status, 400);
+    EXPECT_EQ(bad("{\"model\":\"m\",\"messages\":[],\"" + bytes + "\":1}").status, 400);
+  }
+}
+
+TEST(ChatRequest, a_byte_order_mark_is_refused) {
+  EXPECT_EQ(bad("\xEF\xBB\xBF{\"model\":\"m\",\"messages\":[]}").status, 400);
+}
+
+TEST(ChatRequest, a_surrogate_that_stands_alone_is_refused) {
+  for (const std::string text :
+       {R"(\ud83d)", R"(\ud83dx)", R"(\ud83d\n)", R"(\ud83d\u0041)", R"(\ude00)", R"(\ud83d\ud83d)"}) {
+    EXPECT_EQ(bad(R"({"model":"m","messages":[{"content":")" + text + "\"}]}").status, 400) << text;
+    EXPECT_EQ(bad(R"({"model":")" + text + R"(","messages":[]})").status, 400) << text;
+    EXPECT_EQ(bad(R"({"model":"m","messages":[],")" + text + R"(":1})").status, 400) << text;
+  }
+}
+
+TEST(ChatRequest, the_limit_of_depth_holds_at_its_edge) {
+  const auto nested = [](int depth, const std::string& open, const std::string& close) {
+    std::string body = R"({"model":"m","messages":)";
+    for (int i = 0; i < depth; ++i) body += i == 0 ? "[" : open;
+    for (int i = 0; i < depth; ++i) body += i == depth - 1 ? "]" : close;
+    return body + "}";
+  };
+  EXPECT_EQ(good(nested(kMaxDepth, "[", "]")).model, "m");
+  const ApiError error = bad(nested(kMaxDepth + 1, "[", "]"));
+  EXPECT_EQ(error.status, 400);
+  EXPECT_NE(error.message.find("128"), std::string::npos) << error.message;
+  for (const int depth : {1000, 2000, 100'000}) EXPECT_EQ(bad(nested(depth, "[", "]")).status, 400) << depth;
+  EXPECT_EQ(bad(R"({"model":"m","messages":)" + std::string(100'000, '[')).status, 400);
+}
+
+TEST(ChatRequest, objects_count_as_levels_too) {
+  const auto nested = [](int depth) {
+    std::string body = R"({"model":"m","messages":[],"x":)";
+    for (int i = 0; i < depth; ++i) body += "{\"a\":";
+    body += "1";
+    return body + std::string(static_cast<std::size_t>(depth), '}') + "}";
+  };
+  EXPECT_EQ(good(nested(kMaxDepth - 1)).model, "m");
+  EXPECT_EQ(bad(nested(kMaxDepth + 1)).status, 400);
+}
+
+TEST(ChatRequest, a_mebibyte_of_content_is_taken) {
+  const std::string content(1u << 20, 'x');
+  const std::string body = R"({"messages":[{"role":"user","content":")" + content + R"("}],"model":"m","stream":true})";
+  const ChatRequest request = good(body);
+  EXPECT_TRUE(request.stream);
+  EXPECT_EQ(splice(body, "\"n\"").size(), body.size());
+}
+
+TEST(ChatRequest, a_body_cut_at_any_byte_is_refused) {
+  const std::string body =
+      R"({"model":"m\u00e9","stream":true,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"hi"}],"n":1.5})";
+  good(body);
+  for (std::size_t at = 0; at < body.size(); ++at) EXPECT_EQ(bad(body.substr(0, at)).status, 400) << at;
+}
+
+}  // namespace
+}  // namespace spillway::api::openai

@@ -1,0 +1,193 @@
+#include "backend/backend.h"
+
+#include <gtest/gtest.h>
+
+#include "http/loopback.h"
+
+namespace spillway::backend {
+namespace {
+
+using Wait = Backend::Wait;
+
+std::string path_of(const std::string& base_url) { return chat_path(*http::parse_url(base_url)); }
+
+TEST(ChatPath, is_what_an_sdk_with_that_base_url_asks_for) {
+  EXPECT_EQ(path_of("https://api.deepseek.com"), "/v1/chat/completions");
+  EXPECT_EQ(path_of("https://api.deepseek.com/"), "/v1/chat/completions");
+  EXPECT_EQ(path_of("https://api.deepseek.com/v1"), "/v1/chat/completions");
+  EXPECT_EQ(path_of("https://api.deepseek.com/v1/"), "/v1/chat/completions");
+  EXPECT_EQ(path_of("https://dashscope.aliyuncs.com/compatible-mode/v1"), "/compatible-mode/v1/chat/completions");
+  EXPECT_EQ(path_of("https://open.bigmodel.cn/api/paas/v4"), "/api/paas/v4/chat/completions");
+}
+
+class Backends : public ::testing::Test {
+ protected:
+  std::shared_ptr<Backend> make(config::Backend settings) {
+    auto made = Backend::make(settings, metrics_.add_thread());
+    EXPECT_TRUE(made.ok()) << made.error().message;
+    return *made;
+  }
+  std::shared_ptr<Backend> local() {
+    config::Backend settings;
+    settings.name = "local";
+    settings.engine = "llama.cpp";
+    return make(settings);
+  }
+  // Starts to wait; the result is there once it has ended.
+  std::shared_ptr<std::optional<Wait>> wait(Backend& backend, Backend::Waiter& waiter, TimePoint until,
+                                            std::size_t max = 100) {
+    auto result = std::make_shared<std::optional<Wait>>();
+    asio::co_spawn(loop_, backend.wait_ready(timers_, until, max, waiter),
+                   [result](std::exception_ptr, Wait ended) { *result = ended; });
+    spillway::testing::settle(loop_);
+    return result;
+  }
+  void tell(Backend& backend, LocalStatus::State state, std::uint16_t port = 0, std::string key = "") {
+    LocalStatus status;
+    status.state = state;
+    status.port = port;
+    status.key = std::move(key);
+    backend.set_local(status);
+    spillway::testing::settle(loop_);
+  }
+
+  record::Metrics metrics_;
+  asio::io_context loop_{1};
+  LoopTimers timers_{loop_};
+};
+
+TEST_F(Backends, the_head_names_path_host_key_and_own_headers) {
+  config::Backend settings;
+  settings.name = "cloud";
+  settings.base_url = "http://api.example.com:8080/v1";
+  settings.api_key.value = "sk-1";
+  settings.headers = {{"X-Org", "o"}, {"User-Agent", "mine"}};
+  const auto backend = make(settings);
+  EXPECT_EQ(backend->chat_head(),
+            "POST /v1/chat/completions HTTP/1.1\r\nHost: api.example.com:8080\r\nContent-Type: application/json\r\n"
+            "Accept-Encoding: identity\r\nAuthorization: Bearer sk-1\r\nUser-Agent: mine\r\nX-Org: o\r\n");
+  EXPECT_TRUE(backend->overrides("user-agent"));
+  EXPECT_FALSE(backend->overrides("accept"));
+  EXPECT_TRUE(backend->ready());
+  EXPECT_FALSE(backend->loading());
+}
+
+TEST_F(Backends, without_a_key_there_is_no_authorization) {
+  config::Backend settings;
+  settings.name = "cloud";
+  settings.base_url = "http://[::1]";
+  const auto backend = make(settings);
+  EXPECT_EQ(backend->chat_head().find("Authorization"), std::string::npos);
+  EXPECT_NE(backend->chat_head().find("\r\nHost: [::1]\r\n"), std::string::npos);
+}
+
+TEST_F(Backends, tls_is_set_up_for_https_alone) {
+  config::Backend settings;
+  settings.name = "cloud";
+  settings.base_url = "https://api.example.com";
+  EXPECT_NE(make(settings)->origin().tls, nullptr);
+  settings.base_url = "http://api.example.com";
+  EXPECT_EQ(make(settings)->origin().tls, nullptr);
+}
+
+TEST_F(Backends, one_that_cannot_be_made_says_why) {
+  config::Backend settings;
+  settings.name = "cloud";
+  settings.base_url = "https://api.example.com";
+  settings.ca_file = "/nowhere/ca.pem";
+  const auto no_file = Backend::make(settings, metrics_.add_thread());
+  ASSERT_FALSE(no_file.ok());
+  EXPECT_NE(no_file.error().message.find("/nowhere/ca.pem"), std::string::npos);
+  settings.base_url = "gopher://x";
+  EXPECT_FALSE(Backend::make(settings, metrics_.add_thread()).ok());
+}
+
+TEST_F(Backends, connections_of_two_backends_are_never_shared) {
+  config::Backend one;
+  one.name = "one";
+  one.base_url = "http://a";
+  config::Backend two = one;
+  two.name = "two";
+  EXPECT_NE(make(one)->origin().key, make(two)->origin().key);
+}
+
+TEST_F(Backends, a_local_one_is_asked_where_its_replica_listens) {
+  const auto backend = local();
+  EXPECT_TRUE(backend->loading());
+  EXPECT_FALSE(backend->ready());
+  tell(*backend, LocalStatus::State::kReady, 4567, "secret");
+  EXPECT_TRUE(backend->ready());
+  EXPECT_EQ(backend->origin().url.port, 4567);
+  EXPECT_NE(backend->chat_head().find("Host: 127.0.0.1:4567\r\n"), std::string::npos);
+  EXPECT_NE(backend->chat_head().find("Authorization: Bearer secret\r\n"), std::string::npos);
+  const std::string before = backend->origin().key;
+  tell(*backend, LocalStatus::State::kReady, 4567, "another");
+  EXPECT_NE(backend->origin().key, before);
+}
+
+TEST_F(Backends, waiting_for_one_that_is_ready_or_stopped_ends_at_once) {
+  const auto backend = local();
+  Backend::Waiter first;
+  tell(*backend, LocalStatus::State::kReady, 1);
+  EXPECT_EQ(*wait(*backend, first, now() + seconds(60)), Wait::kReady);
+  tell(*backend, LocalStatus::State::kStopped);
+  Backend::Waiter second;
+  EXPECT_EQ(*wait(*backend, second, now() + seconds(60)), Wait::kStopped);
+}
+
+TEST_F(Backends, all_who_wait_are_woken_when_it_is_ready) {
+  const auto backend = local();
+  std::array<Backend::Waiter, 20> waiters;
+  std::vector<std::shared_ptr<std::optional<Wait>>> results;
+  for (auto& waiter : waiters) results.push_back(wait(*backend, waiter, now() + seconds(60)));
+  tell(*backend, LocalStatus::State::kLoading);
+  for (const auto& result : results) EXPECT_FALSE(result->has_value());
+  tell(*backend, LocalStatus::State::kReady, 1);
+  for (const auto& result : results) EXPECT_EQ(*result, Wait::kReady);
+}
+
+TEST_F(Backends, those_who_wait_are_told_when_it_does_not_come) {
+  const auto backend = local();
+  Backend::Waiter waiter;
+  const auto result = wait(*backend, waiter, now() + seconds(60));
+  tell(*backend, LocalStatus::State::kStopped);
+  EXPECT_EQ(*result, Wait::kStopped);
+}
+
+TEST_F(Backends, no_more_than_the_limit_wait) {
+  const auto backend = local();
+  std::array<Backend::Waiter, 4> waiters;
+  const auto one = wait(*backend, waiters[0], now() + seconds(60), 2);
+  const auto two = wait(*backend, waiters[1], now() + seconds(60), 2);
+  EXPECT_EQ(*wait(*backend, waiters[2], now() + seconds(60), 2), Wait::kTooMany);
+  waiters[0].abort();
+  spillway::testing::settle(loop_);
+  EXPECT_EQ(*one, Wait::kAborted);
+  EXPECT_FALSE(wait(*backend, waiters[3], now() + seconds(60), 2)->has_value());
+  EXPECT_FALSE(two->has_value());
+  tell(*backend, LocalStatus::State::kReady, 1);
+  EXPECT_EQ(*two, Wait::kReady);
+}
+
+TEST_F(Backends, the_wait_ends_when_its_time_is_over) {
+  const auto backend = local();
+  Backend::Waiter waiter;
+  const TimePoint until = now() + milliseconds(20);
+  const auto result = wait(*backend, waiter, until);
+  ASSERT_TRUE(spillway::testing::run_until(loop_, [&] { return result->has_value(); }));
+  EXPECT_EQ(*result, Wait::kLate);
+  EXPECT_GE(now(), until);
+  tell(*backend, LocalStatus::State::kReady, 1);  // nobody waits any more
+}
+
+TEST_F(Backends, an_abort_before_the_wait_counts) {
+  const auto backend = local();
+  Backend::Waiter waiter;
+  waiter.abort();
+  const auto result = wait(*backend, waiter, now() + seconds(60));
+  ASSERT_TRUE(result->has_value());
+  EXPECT_EQ(*result, Wait::kAborted);
+}
+
+}  // namespace
+}  // namespace spillway::backend
