@@ -35,8 +35,12 @@ Attempt::~Attempt() {
 
 void Attempt::abort() {
   aborted_ = true;
-  waiter_.abort();
-  if (upstream_) upstream_->abort();
+  // Either goes on with what waits, up to the end of this object: nothing may follow.
+  if (upstream_) {
+    upstream_->abort();
+  } else {
+    waiter_.abort();
+  }
 }
 
 Task<Outcome> Attempt::run() {

@@ -100,7 +100,7 @@ Relay::Step Relay::look(std::string_view event) {
   }
   role_seen_ |= chunk.role;
   finish_seen_ |= chunk.finish;
-  if (chunk.token) last_token_at_ = now();
+  token_in_batch_ |= chunk.token;
   if (!committed_) return look_before_commit(event, fields.data, chunk);
   if (chunk.kind != Chunk::Kind::kDone) return Step::kGoOn;
   done_seen_ = true;
@@ -111,7 +111,7 @@ Relay::Step Relay::look(std::string_view event) {
 
 Relay::Step Relay::look_before_commit(std::string_view event, std::string_view, const Chunk& chunk) {
   if (chunk.token) {
-    first_token_at_ = last_token_at_;
+    first_token_at_ = now();
     if (!role_seen_) held_.insert(0, api::openai::role_event(identity_));
     commit_now_ = true;
     return Step::kGoOn;
@@ -128,7 +128,12 @@ Relay::Step Relay::look_before_commit(std::string_view event, std::string_view, 
   return Step::kGoOn;
 }
 
-Task<bool> Relay::flush(std::string_view events) { return client_.write_chunk(events); }
+// The upstream's silence counts from here: a client that was slow to take a token is not its fault.
+Task<bool> Relay::flush(std::string_view events) {
+  const bool sent = co_await client_.write_chunk(events);
+  if (std::exchange(token_in_batch_, false)) last_token_at_ = now();
+  co_return sent;
+}
 
 Task<Outcome> Relay::end_of_input(http::ClientStatus status) {
   const bool ended = status == http::ClientStatus::kComplete || status == http::ClientStatus::kClosed;

@@ -66,6 +66,7 @@ class Relay {
   std::uint64_t events_ = 0;
   bool at_start_ = true;  // no event has come
   bool identity_known_ = false;
+  bool token_in_batch_ = false;  // of what is not flushed yet
   bool role_seen_ = false;
   bool finish_seen_ = false;
   bool done_seen_ = false;

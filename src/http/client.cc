@@ -29,7 +29,9 @@ ClientStatus ClientConnection::ended(ClientStatus otherwise, const ErrorStatus& 
 
 Task<ClientStatus> ClientConnection::open(const Origin& origin, Resolver& resolver, TimePoint until) {
   key_ = origin.key;
-  Resolver::Answer found = co_await resolver.resolve(origin.url.host, origin.url.port, until);
+  resolving_ = true;
+  Resolver::Answer found = co_await resolver.resolve(origin.url.host, origin.url.port, until, &resolved_);
+  resolving_ = false;
   if (aborted_) co_return ClientStatus::kAborted;
   if (found.status) {
     failure_ = origin.url.host + ": " + found.status.message();
@@ -115,6 +117,7 @@ Task<ClientStatus> ClientConnection::receive(TimePoint until) {
 void ClientConnection::abort() {
   aborted_ = true;
   stream_->close();
+  if (std::exchange(resolving_, false)) resolved_.notify();  // goes on with open(): nothing may follow
 }
 
 bool ClientConnection::reusable() const {

@@ -82,12 +82,14 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   std::shared_ptr<Stream> stream_;
   ResponseParser parser_;
   LoopTimers::Entry timer_;
+  Event resolved_;  // wakes open() while it waits for addresses
   std::string failure_;
   std::string key_;
   TimePoint idle_since_{};
   std::uint64_t served_ = 0;
   bool complete_ = false;
   bool anything_received_ = false;
+  bool resolving_ = false;
   bool timed_out_ = false;
   bool aborted_ = false;
 };

@@ -20,6 +20,7 @@ struct Header {
 class Headers {
  public:
   void clear() { fields_.clear(); }
+  void reserve(std::size_t count) { fields_.reserve(count); }
   void add(std::string_view name, std::string_view value) { fields_.push_back({name, value}); }
 
   // The first field of that name, empty when there is none. Names are compared without case.

@@ -305,6 +305,7 @@ int MessageParser::on_body(const char* at, std::size_t length) {
 
 void MessageParser::read_headers(const ByteBuffer& buffer, Headers& headers) const {
   headers.clear();
+  headers.reserve(fields_.size());
   for (const auto& [name, value] : fields_) {
     std::string_view text(buffer.data() + value.at, value.length);
     headers.add({buffer.data() + name.at, name.length}, trim(text));

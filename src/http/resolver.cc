@@ -35,7 +35,7 @@ void Resolver::warm(const std::string& host) {
   if (not_literal) entry_of(host);
 }
 
-Task<Resolver::Answer> Resolver::resolve(std::string host, std::uint16_t port, TimePoint until) {
+Task<Resolver::Answer> Resolver::resolve(std::string host, std::uint16_t port, TimePoint until, Event* wake) {
   Answer answer;
   ErrorStatus not_literal;
   const asio::ip::address literal = asio::ip::make_address(host, not_literal);
@@ -46,7 +46,8 @@ Task<Resolver::Answer> Resolver::resolve(std::string host, std::uint16_t port, T
   const std::shared_ptr<Entry> entry = entry_of(host);
   if (entry->addresses.empty() && entry->refreshing) {
     // getaddrinfo cannot be stopped, so it is only waited for; its answer serves the next request.
-    Event known;
+    Event own;
+    Event& known = wake != nullptr ? *wake : own;
     bool late = false;
     LoopTimers::Entry timer(timers_, [&known, &late] {
       late = true;

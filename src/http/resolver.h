@@ -31,7 +31,8 @@ class Resolver {
   };
   // Addresses of `host`, IPv4 and IPv6 in the system's order, with `port`. Literal addresses are
   // not looked up.
-  Task<Answer> resolve(std::string host, std::uint16_t port, TimePoint until);
+  // Notifying `wake` ends the wait early, with whatever is known then.
+  Task<Answer> resolve(std::string host, std::uint16_t port, TimePoint until, Event* wake = nullptr);
 
   // Looks `host` up now, so that its first request need not wait.
   void warm(const std::string& host);

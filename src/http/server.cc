@@ -57,7 +57,8 @@ Task<> ServerConnection::run() {
     writer_.begin(request_, server_.draining_, server_.limits_->write_timeout);
     stream_->on_gone([this] {
       client_gone_ = true;
-      if (on_client_gone_) on_client_gone_();
+      const auto callback = on_client_gone_;  // cleared when the request ends, which the call may bring about
+      if (callback) callback();
     });
     stream_->start_read();
     co_await server_.handler_.handle(*this, request_);
@@ -270,10 +271,15 @@ void Server::close() {
   draining_ = true;
   ErrorStatus ignored;
   acceptor_.close(ignored);
-  for (ServerConnection* connection : open_) {
+  // A callback may bring its connection to its end, which takes it out of the list.
+  std::vector<std::shared_ptr<ServerConnection>> all;
+  all.reserve(open_.size());
+  for (ServerConnection* connection : open_) all.push_back(connection->shared_from_this());
+  for (const auto& connection : all) {
     if (connection->handling_) {
       connection->client_gone_ = true;
-      if (connection->on_client_gone_) connection->on_client_gone_();
+      const auto callback = connection->on_client_gone_;
+      if (callback) callback();
     }
     connection->stream_->close();
   }

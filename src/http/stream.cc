@@ -57,7 +57,8 @@ void Stream::read_ended(const ErrorStatus& ec, std::size_t bytes) {
     waiting_ = false;
     readable_.notify();
   } else if (ec && !closed_ && on_gone_) {
-    on_gone_();
+    const auto callback = on_gone_;  // the call may set another
+    callback();
   }
 }
 

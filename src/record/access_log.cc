@@ -177,7 +177,7 @@ void AccessLog::hand_over(std::string& lines) {
   {
     const std::lock_guard lock(state_->mutex);
     if (state_->pending.size() + lines.size() > kMaxPending) {
-      state_->dropped.fetch_add(lines.size());
+      if (state_->dropped.fetch_add(lines.size()) == 0) log::error("the access log's disk is too slow, lines are lost");
       lines.clear();
       return;
     }

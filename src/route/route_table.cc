@@ -87,7 +87,8 @@ std::vector<RouteTable::Model> RouteTable::models() const {
       const config::Backend& backend = route.targets[i].backend->settings();
       const config::Target& wanted = route.settings.targets[i];
       const std::string& name = !wanted.model.empty() ? wanted.model : backend.model;
-      if (!name.empty() && match(name, "") != nullptr) add(name, backend.name);
+      const Route* const serving = name.empty() ? nullptr : match(name, "");
+      if (serving != nullptr && !serving->targets.empty()) add(name, serving->targets.front().backend->name());
     }
   }
   return out;

@@ -138,7 +138,7 @@ TEST_F(Routes, models_are_names_that_clients_can_count_on_each_once) {
   add("*", {{"cloud", "deepseek-chat", 1}, {"local", "", 1}});
   add("fast", {{"local", "", 1}});
   add("gpt-*", {{"cloud", "", 1}});
-  EXPECT_EQ(model_names(), (std::vector<std::string>{"fast@local", "smollm2:135m@local", "deepseek-chat@cloud"}));
+  EXPECT_EQ(model_names(), (std::vector<std::string>{"fast@local", "smollm2:135m@cloud", "deepseek-chat@cloud"}));
 }
 
 TEST_F(Routes, a_targets_name_that_no_route_answers_to_is_not_told) {
