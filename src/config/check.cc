@@ -9,7 +9,30 @@ namespace spillway::config {
 
 namespace {
 
-void check_provider(const Placed<Backend>& backend, Problems& problems) {
+bool is_same(const Address& listen, Address upstream) {
+  if (upstream.port != listen.port) return false;
+  // Connecting to "any address" reaches this machine.
+  if (upstream.host == "0.0.0.0") upstream.host = "127.0.0.1";
+  if (upstream.host == "::") upstream.host = "::1";
+  const bool everywhere = listen.host == "0.0.0.0" || listen.host == "::";
+  return upstream.host == listen.host || (everywhere && upstream.is_loopback());
+}
+
+// A request would go round in circles until no connection is left. The easy way there: llama-server's own port is
+// Spillway's too.
+void check_not_itself(const Placed<Backend>& backend, const Server& server, Problems& problems) {
+  const Address upstream = address_of_base_url(backend.value.base_url);
+  for (const auto& [key, own] : {std::pair("listen", server.listen), std::pair("admin_listen", server.admin_listen)}) {
+    if (!is_same(own, upstream)) continue;
+    problems.add(
+        backend.of(backend.has("base_url") ? "base_url" : "preset"),
+        excerpt(backend.value.base_url) + " is Spillway's own address (server." + key + ")",
+        "give the server that is meant another port and name it in base_url, or change server." + std::string(key));
+    return;
+  }
+}
+
+void check_provider(const Placed<Backend>& backend, const Server& server, Problems& problems) {
   const Backend& value = backend.value;
   if (value.base_url.empty()) {
     // A wrong word for the preset was told already.
@@ -17,19 +40,22 @@ void check_provider(const Placed<Backend>& backend, Problems& problems) {
       problems.add(backend.of(""), "the backend " + value.name + " has neither a base_url nor an engine",
                    "set preset, base_url, or for a local model engine = \"llama.cpp\" and model");
   } else if (const std::string why = why_no_base_url(value.base_url); !why.empty()) {
-    problems.add(backend.of("base_url"), toml_string(value.base_url) + " is no base_url: " + why,
+    // A user or a query may hold a password or a key, and what is told here goes to logs and to the admin plane.
+    const bool secret = value.base_url.find_first_of("@?#") != std::string::npos;
+    problems.add(backend.of("base_url"), (secret ? "this" : excerpt(value.base_url)) + " is no base_url: " + why,
                  "as in: base_url = \"https://api.deepseek.com/v1\"");
+  } else {
+    check_not_itself(backend, server, problems);
   }
   if (value.kind != Dialect::kOpenAi) {
     problems.add(backend.of(backend.has("kind") ? "kind" : "preset"),
                  "the Dialect " + std::string(to_string(value.kind)) + " is not available in this version",
                  "use the provider's OpenAI-compatible API: kind = \"openai\", with its base_url");
   }
-  for (const char* key : {"model", "replicas", "standby", "launcher", "context", "parallel", "engine_threads",
-                          "start_timeout", "engine_args"}) {
+  for (const std::string_view key : engine_keys()) {
     if (backend.has(key)) {
       problems.add(backend.of(key), std::string(key) + " is for a local backend, one with an engine",
-                   std::string(key) == "model"
+                   key == "model"
                        ? "name the model in the route: targets = [{ backend = \"" + value.name + "\", model = \"…\" }]"
                        : "leave it out, or set engine");
     }
@@ -90,7 +116,7 @@ void check_target(const Target& target, const Value* table, const std::vector<Pl
   const auto meant = did_you_mean(target.backend, names);
   std::string list;
   for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
-  problems.add(place, "there is no backend " + toml_string(target.backend),
+  problems.add(place, "there is no backend " + excerpt(target.backend),
                meant          ? "did you mean \"" + *meant + "\"?"
                : list.empty() ? "add a [[backend]] of that name"
                               : "there are: " + list);
@@ -144,34 +170,33 @@ void check_log(const Placed<Log>& log, Problems& problems) {
   if (log.value.access.empty()) problems.add(log.of("access"), "log.access is empty", "auto, off, stderr, or a path");
 }
 
-void check_backends(const std::vector<Placed<Backend>>& backends, Problems& problems) {
+void check_backends(const std::vector<Placed<Backend>>& backends, const Server& server, Problems& problems) {
   for (std::size_t i = 0; i < backends.size(); ++i) {
     const Placed<Backend>& backend = backends[i];
     const std::string& name = backend.value.name;
     if (name.empty()) {
       problems.add(backend.of("name"), "a [[backend]] needs a name", "as in: name = \"deepseek\"");
     } else if (!is_plain_name(name)) {
-      problems.add(backend.of("name"), toml_string(name) + " is no name",
-                   "letters, digits, '.', '-' and '_', at most 64");
+      problems.add(backend.of("name"), excerpt(name) + " is no name", "letters, digits, '.', '-' and '_', at most 64");
     }
     for (std::size_t before = 0; before < i && !name.empty(); ++before) {
       if (backends[before].value.name == name) {
         problems.add(backend.of("name"),
-                     "there is another backend " + toml_string(name) + " in line " +
+                     "there is another backend " + excerpt(name) + " in line " +
                          std::to_string(backends[before].of("name").line),
                      "give it a name of its own");
         break;
       }
     }
     if (!backend.value.rate.empty() && !is_rate(backend.value.rate)) {
-      problems.add(backend.of("rate"), toml_string(backend.value.rate) + " is no rate",
+      problems.add(backend.of("rate"), excerpt(backend.value.rate) + " is no rate",
                    "as in: rate = \"60/m\" (s, m or h)");
     }
     // A wrong word for the engine leaves it empty; that was told already.
     if (backend.value.is_local()) {
       check_local(backend, problems);
     } else if (!backend.has("engine")) {
-      check_provider(backend, problems);
+      check_provider(backend, server, problems);
     }
   }
 }
@@ -183,12 +208,12 @@ void check_routes(const std::vector<Placed<Route>>& routes, const std::vector<Pl
     if (route.value.model.empty())
       problems.add(route.of("model"), "a Route's model is empty", "model = \"*\" serves every name");
     if (route.value.hedge != "off" && route.value.hedge != "auto" && !parse_duration(route.value.hedge)) {
-      problems.add(route.of("hedge"), toml_string(route.value.hedge) + " is no hedge",
+      problems.add(route.of("hedge"), excerpt(route.value.hedge) + " is no hedge",
                    "off, auto, or a duration such as \"800ms\"");
     }
     if (!route.has("targets") || (route.value.targets.empty() && route.table->find("targets")->items.empty() &&
                                   route.table->find("targets")->kind == Value::Kind::kArray)) {
-      problems.add(route.of("targets"), "the Route " + toml_string(route.value.model) + " has no targets",
+      problems.add(route.of("targets"), "the Route " + excerpt(route.value.model) + " has no targets",
                    "as in: targets = [{ backend = \"local\" }]");
     }
     for (std::size_t at = 0; at < route.value.targets.size(); ++at)
@@ -197,7 +222,7 @@ void check_routes(const std::vector<Placed<Route>>& routes, const std::vector<Pl
       if (routes[before].value.model != route.value.model || routes[before].value.workload != route.value.workload)
         continue;
       problems.add(route.of("model"),
-                   "there is another Route for " + toml_string(route.value.model) + " in line " +
+                   "there is another Route for " + excerpt(route.value.model) + " in line " +
                        std::to_string(routes[before].of("model").line),
                    "put their targets together, or tell them apart by workload");
       break;
@@ -209,7 +234,8 @@ void check_routes(const std::vector<Placed<Route>>& routes, const std::vector<Pl
       return std::any_of(route.value.targets.begin(), route.value.targets.end(),
                          [&](const Target& target) { return target.backend == backend.value.name; });
     });
-    if (!used && !backend.value.name.empty())
+    // Those that nobody wrote (the embedded default's) may well be unused.
+    if (!used && backend.table != nullptr && !backend.value.name.empty())
       problems.warn(backend.of("name"), "no Route names the backend " + backend.value.name);
   }
 }

@@ -24,7 +24,7 @@ void complete_backend(Placed<Backend>& backend, const Environment& environment, 
 // Each section by itself and against the others.
 void check_server(const Placed<Server>& server, Problems& problems);
 void check_log(const Placed<Log>& log, Problems& problems);
-void check_backends(const std::vector<Placed<Backend>>& backends, Problems& problems);
+void check_backends(const std::vector<Placed<Backend>>& backends, const Server& server, Problems& problems);
 void check_routes(const std::vector<Placed<Route>>& routes, const std::vector<Placed<Backend>>& backends,
                   Problems& problems);
 

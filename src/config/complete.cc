@@ -55,9 +55,10 @@ void complete_backend(Placed<Backend>& backend, const Environment& environment, 
   Backend& value = backend.value;
   if (const Preset* const preset = find_preset(value.preset)) {
     if (!backend.has("kind")) value.kind = preset->kind;
-    if (!backend.has("base_url") && !value.is_local()) value.base_url = preset->base_url;
+    // An empty text is as good as none, as with every other option.
+    if (value.base_url.empty() && !value.is_local()) value.base_url = preset->base_url;
     if (!backend.has("tier")) value.tier = preset->tier;
-    if (!backend.has("region")) value.region = preset->region;
+    if (value.region.empty()) value.region = preset->region;
     if (!backend.has("api_key") && !preset->key_variable.empty() && !value.is_local()) {
       value.api_key.source = "env:" + std::string(preset->key_variable);
     }

@@ -47,7 +47,12 @@ struct Document {
   Place error_place;
 };
 
-// Never throws; bounded nesting (toml++ refuses more than 256 levels).
+// Keys have at most kMaxKeyParts parts ("a.b.c": 3), values nest at most kMaxNesting deep. Ours need three;
+// both the parser and what walks the tree are recursive.
+inline constexpr int kMaxKeyParts = 32;
+inline constexpr int kMaxNesting = 32;
+
+// Never throws, for any bytes.
 Document parse_document(std::string_view toml);
 
 }  // namespace spillway::config

@@ -29,14 +29,17 @@ std::string documentation_tables() {
                "Each may be set again on a backend or a Route; the Route's goes before the backend's.",
                defaults_options());
   append_table(out, "[log]", "", log_options());
-  append_table(out, "[[backend]]", "One for each upstream.", backend_options());
+  append_table(out, "[[backend]]",
+               "One for each upstream. Without any: those of the embedded default, which Routes may name.",
+               backend_options());
   append_table(
       out, "[[route]]",
       "Which Targets serve which model name. Without any: one for `*` with all backends in the order of the file.",
       route_options());
   append_table(out, "targets of a [[route]]", "", target_options());
   out +=
-      "\n### Presets\n\n| preset | kind | base_url | region | key from | asked for by the embedded default |\n| --- | "
+      "\n### Presets\n\nThe port of `llama.cpp` is also Spillway's own: give one of the two another.\n\n| preset | "
+      "kind | base_url | region | key from | asked for by the embedded default |\n| --- | "
       "--- | --- | --- | --- | --- |\n";
   for (const Preset& preset : presets()) {
     const auto code = [](std::string_view text) {

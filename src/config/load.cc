@@ -56,9 +56,9 @@ Backend default_local() {
   return local;
 }
 
-// Every provider whose key is in the environment, then the local model; and the Route over them.
-void add_default_backends(Config& config, const Environment& environment, Problems& problems) {
-  Route route;
+// Every provider whose key is in the environment, then the local model.
+std::vector<Placed<Backend>> default_backends(const Environment& environment, Problems& problems) {
+  std::vector<Placed<Backend>> backends;
   for (const Preset& preset : presets()) {
     if (preset.key_variable.empty()) continue;
     const auto key = environment(std::string(preset.key_variable));
@@ -72,12 +72,25 @@ void add_default_backends(Config& config, const Environment& environment, Proble
     backend.value.name = preset.name;
     backend.value.preset = preset.name;
     complete_backend(backend, environment, problems);
-    route.targets.push_back({backend.value.name, std::string(preset.default_model), 1});
-    config.backends.push_back(std::move(backend.value));
+    backends.push_back(std::move(backend));
   }
-  config.backends.push_back(default_local());
-  route.targets.push_back({"local", "", 1});
-  config.routes.push_back(std::move(route));
+  backends.push_back({default_local(), nullptr});
+  return backends;
+}
+
+// For every model name, in the order of the backends. `choose_models`: providers are asked for their preset's
+// model, as nobody has set any; otherwise for what the client names.
+Route route_over(const std::vector<Backend>& backends, bool choose_models) {
+  Route route;
+  for (const Backend& backend : backends) {
+    const Preset* const preset = choose_models ? find_preset(backend.preset) : nullptr;
+    route.targets.push_back({backend.name, std::string(preset != nullptr ? preset->default_model : ""), 1});
+  }
+  return route;
+}
+
+void take_values(std::vector<Backend>& out, std::vector<Placed<Backend>>& backends) {
+  for (Placed<Backend>& backend : backends) out.push_back(std::move(backend.value));
 }
 
 Loaded finish(Config config, const Problems& problems) {
@@ -107,9 +120,11 @@ Loaded load_text(std::string_view toml, const std::filesystem::path& path, const
   }
   Draft draft = read_draft(document.root, problems);
   for (Placed<Backend>& backend : draft.backends) complete_backend(backend, environment, problems);
+  const bool own_backends = !draft.backends.empty();
+  if (!own_backends) draft.backends = default_backends(environment, problems);
   check_server(draft.server, problems);
   check_log(draft.log, problems);
-  check_backends(draft.backends, problems);
+  check_backends(draft.backends, draft.server.value, problems);
   check_routes(draft.routes, draft.backends, problems);
   warn_of_idle_options(draft, problems);
 
@@ -119,15 +134,9 @@ Loaded load_text(std::string_view toml, const std::filesystem::path& path, const
   config.limits = draft.limits.value;
   config.defaults = draft.defaults.value;
   config.log = draft.log.value;
-  for (Placed<Backend>& backend : draft.backends) config.backends.push_back(std::move(backend.value));
+  take_values(config.backends, draft.backends);
   for (Placed<Route>& route : draft.routes) config.routes.push_back(std::move(route.value));
-  if (config.backends.empty()) {
-    if (config.routes.empty()) add_default_backends(config, environment, problems);
-  } else if (config.routes.empty()) {
-    Route all;
-    for (const Backend& backend : config.backends) all.targets.push_back({backend.name, "", 1});
-    config.routes.push_back(std::move(all));
-  }
+  if (config.routes.empty()) config.routes.push_back(route_over(config.backends, !own_backends));
   return finish(std::move(config), problems);
 }
 
@@ -144,7 +153,9 @@ Loaded load_file(const std::filesystem::path& path, const Environment& environme
 Loaded embedded_default(const Environment& environment) {
   Problems problems("");
   Config config;
-  add_default_backends(config, environment, problems);
+  std::vector<Placed<Backend>> backends = default_backends(environment, problems);
+  take_values(config.backends, backends);
+  config.routes.push_back(route_over(config.backends, true));
   return finish(std::move(config), problems);
 }
 

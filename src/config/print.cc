@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "config/schema.h"
 
 namespace spillway::config {
@@ -29,11 +31,7 @@ std::string print(const Config& config) {
     }
     Options<Backend> own = backend_options();
     std::erase_if(own, [](const Option<Backend>& option) {
-      for (const char* local : {"model", "replicas", "standby", "launcher", "context", "parallel", "engine_threads",
-                                "start_timeout", "engine_args"}) {
-        if (option.key == local) return true;
-      }
-      return false;
+      return std::ranges::find(engine_keys(), option.key) != engine_keys().end();
     });
     print_table(out, "[[backend]]", backend, own);
   }

@@ -2,9 +2,13 @@
 
 #include <algorithm>
 
+#include "config/values.h"
+
 namespace spillway::config {
 
 namespace {
+
+constexpr std::size_t kLongKey = 64;  // bytes; longer than any key of ours
 
 // Behind those of the same place.
 void insert_in_order(std::vector<Problem>& problems, Problem problem) {
@@ -12,6 +16,14 @@ void insert_in_order(std::vector<Problem>& problems, Problem problem) {
       problems.begin(), problems.end(), problem,
       [](const Problem& a, const Problem& b) { return std::pair(a.line, a.column) < std::pair(b.line, b.column); });
   problems.insert(place, std::move(problem));
+}
+
+// As it would be written in the file.
+std::string shown(const std::string& key) {
+  const bool bare = std::all_of(key.begin(), key.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+  });
+  return bare && !key.empty() && key.size() <= kLongKey ? key : excerpt(key);
 }
 
 }  // namespace
@@ -27,12 +39,13 @@ void Problems::warn(Place place, std::string message, std::string hint) {
 void add_unknown(Problems& problems, const Entry& entry, const std::string& section,
                  const std::vector<std::string>& known) {
   std::string hint;
-  if (const auto meant = did_you_mean(entry.key, known)) {
+  const auto meant = entry.key.size() <= kLongKey ? did_you_mean(entry.key, known) : std::nullopt;
+  if (meant) {
     hint = "did you mean `" + *meant + "`?";
   } else {
     for (const std::string& key : known) hint += (hint.empty() ? "known are: " : ", ") + key;
   }
-  problems.add(entry.place, "`" + entry.key + "` is no key of " + section, std::move(hint));
+  problems.add(entry.place, "`" + shown(entry.key) + "` is no key of " + section, std::move(hint));
 }
 
 void add_wrong_kind(Problems& problems, const Value& value, std::string_view wanted, std::string_view example) {

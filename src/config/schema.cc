@@ -1,181 +1,15 @@
 #include "config/schema.h"
 
-#include <cmath>
-#include <limits>
+#include <algorithm>
+#include <array>
 
+#include "config/option_kinds.h"
 #include "config/presets.h"
 #include "config/values.h"
 
 namespace spillway::config {
 
 namespace {
-
-using Kind = Value::Kind;
-
-// Each maker takes `get`, which gives the field of a struct by reference, constant or not.
-
-template <class T, class Get>
-Option<T> duration(std::string key, Get get, milliseconds least, std::string about) {
-  Option<T> option{std::move(key), "duration", std::move(about), {}, {}};
-  option.read = [get, least, name = option.key](const Value& value, T& out, Problems& problems) {
-    const std::string example = name + " = \"10s\" (ms, s, m or h)";
-    if (value.kind != Kind::kString) return add_wrong_kind(problems, value, "a duration in quotes", example);
-    const auto parsed = parse_duration(value.text);
-    if (!parsed) {
-      problems.add(value.place, toml_string(value.text) + " is no duration",
-                   "a whole number and a unit, as in: " + example);
-    } else if (*parsed < least) {
-      problems.add(value.place, name + " has to be at least " + print_duration(least), "as in: " + example);
-    } else {
-      get(out) = *parsed;
-    }
-  };
-  option.print = [get](const T& from) -> std::string {
-    const std::optional<milliseconds> set = get(from);
-    return set ? "\"" + print_duration(*set) + "\"" : "";
-  };
-  return option;
-}
-
-template <class T, class Get>
-Option<T> size(std::string key, Get get, std::uint64_t least, std::string about) {
-  Option<T> option{std::move(key), "size", std::move(about), {}, {}};
-  option.read = [get, least, name = option.key](const Value& value, T& out, Problems& problems) {
-    const std::string example = name + " = \"8MiB\" (B, KiB, MiB, GiB, kB, MB or GB)";
-    if (value.kind != Kind::kString) return add_wrong_kind(problems, value, "a size in quotes", example);
-    const auto parsed = parse_size(value.text);
-    if (!parsed) {
-      problems.add(value.place, toml_string(value.text) + " is no size",
-                   "a whole number and a unit, as in: " + example);
-    } else if (*parsed < least) {
-      problems.add(value.place, name + " has to be at least " + print_size(least), "as in: " + example);
-    } else {
-      get(out) = *parsed;
-    }
-  };
-  option.print = [get](const T& from) { return "\"" + print_size(get(from)) + "\""; };
-  return option;
-}
-
-template <class T, class Get>
-Option<T> integer(std::string key, Get get, std::int64_t least, std::int64_t most, std::string about) {
-  Option<T> option{std::move(key), "whole number", std::move(about), {}, {}};
-  option.read = [get, least, most, name = option.key](const Value& value, T& out, Problems& problems) {
-    if (value.kind != Kind::kInteger) {
-      return add_wrong_kind(problems, value, "a whole number",
-                            name + " = " + std::to_string(std::max<std::int64_t>(least, 1)));
-    }
-    if (value.integer < least || value.integer > most) {
-      problems.add(value.place, name + " has to be from " + std::to_string(least) + " to " + std::to_string(most));
-    } else {
-      get(out) = static_cast<std::remove_reference_t<decltype(get(out))>>(value.integer);
-    }
-  };
-  option.print = [get](const T& from) { return std::to_string(get(from)); };
-  return option;
-}
-
-std::string print_number(double number) {
-  std::string text = std::to_string(number);
-  while (text.ends_with("0") && !text.ends_with(".0")) text.pop_back();
-  return text;
-}
-
-template <class T, class Get>
-Option<T> number(std::string key, Get get, std::string about) {
-  Option<T> option{std::move(key), "number", std::move(about), {}, {}};
-  option.read = [get, name = option.key](const Value& value, T& out, Problems& problems) {
-    if (value.kind != Kind::kInteger && value.kind != Kind::kFloat)
-      return add_wrong_kind(problems, value, "a number", name + " = 1.5");
-    // Six decimals are kept, so that what is printed reads back alike.
-    const double rounded = std::round(value.number * 1e6) / 1e6;
-    if (!(rounded >= 0 && rounded <= 1e6)) {
-      problems.add(value.place, name + " has to be from 0 to 1000000");
-    } else {
-      get(out) = rounded;
-    }
-  };
-  option.print = [get](const T& from) -> std::string {
-    const std::optional<double> set = get(from);
-    return set ? print_number(*set) : "";
-  };
-  return option;
-}
-
-template <class T, class Get>
-Option<T> boolean(std::string key, Get get, std::string about) {
-  Option<T> option{std::move(key), "true or false", std::move(about), {}, {}};
-  option.read = [get, name = option.key](const Value& value, T& out, Problems& problems) {
-    if (value.kind != Kind::kBoolean)
-      return add_wrong_kind(problems, value, "true or false, without quotes", name + " = true");
-    get(out) = value.boolean;
-  };
-  option.print = [get](const T& from) -> std::string { return get(from) ? "true" : "false"; };
-  return option;
-}
-
-template <class T, class Get>
-Option<T> text(std::string key, Get get, std::string type, std::string about) {
-  Option<T> option{std::move(key), std::move(type), std::move(about), {}, {}};
-  option.read = [get, name = option.key](const Value& value, T& out, Problems& problems) {
-    if (value.kind != Kind::kString) return add_wrong_kind(problems, value, "a string", name + " = \"…\"");
-    for (const char c : value.text) {
-      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F)
-        return problems.add(value.place, name + " holds a control character");
-    }
-    get(out) = value.text;
-  };
-  option.print = [get](const T& from) -> std::string { return get(from).empty() ? "" : toml_string(get(from)); };
-  return option;
-}
-
-// A word out of `words`; `set` takes it over, `word_of` gives the one that holds.
-template <class T>
-Option<T> choice(std::string key, std::vector<std::string> words, std::function<void(T&, const std::string&)> set,
-                 std::function<std::string(const T&)> word_of, std::string about) {
-  std::string type;
-  for (const std::string& word : words) type += (type.empty() ? "" : " \\| ") + word;
-  Option<T> option{std::move(key), std::move(type), std::move(about), {}, {}};
-  option.read = [words, set, name = option.key](const Value& value, T& out, Problems& problems) {
-    if (value.kind != Kind::kString)
-      return add_wrong_kind(problems, value, "a string", name + " = \"" + words.front() + "\"");
-    for (const std::string& word : words) {
-      if (word == value.text) return set(out, word);
-    }
-    std::string list;
-    for (const std::string& word : words) list += (list.empty() ? "" : ", ") + word;
-    const auto meant = did_you_mean(value.text, words);
-    problems.add(value.place, toml_string(value.text) + " is no " + name,
-                 meant ? "did you mean \"" + *meant + "\"?" : "one of: " + list);
-  };
-  option.print = [word_of](const T& from) {
-    const std::string chosen = word_of(from);
-    return chosen.empty() ? chosen : "\"" + chosen + "\"";
-  };
-  return option;
-}
-
-template <class T, class Get>
-Option<T> word(std::string key, std::vector<std::string> words, Get get, std::string about) {
-  return choice<T>(
-      std::move(key), std::move(words), [get](T& out, const std::string& chosen) { get(out) = chosen; },
-      [get](const T& from) { return get(from); }, std::move(about));
-}
-
-template <class T, class Get>
-Option<T> address(std::string key, Get get, std::string about) {
-  Option<T> option{std::move(key), "address", std::move(about), {}, {}};
-  option.read = [get, name = option.key](const Value& value, T& out, Problems& problems) {
-    const std::string example = name + " = \"127.0.0.1:8080\" (IPv6: \"[::1]:8080\")";
-    if (value.kind != Kind::kString) return add_wrong_kind(problems, value, "an address in quotes", example);
-    const auto parsed = parse_address(value.text);
-    if (!parsed)
-      return problems.add(value.place, toml_string(value.text) + " is no IP address with a port", "as in: " + example);
-    get(out) = *parsed;
-  };
-  option.print = [get](const T& from) { return "\"" + get(from).to_string() + "\""; };
-  return option;
-}
 
 // A macro, since no other way to name a nested member works for constant and mutable structs alike.
 // NOLINTNEXTLINE(bugprone-macro-parentheses): a member cannot be named in parentheses
@@ -192,16 +26,32 @@ void add_overrides(Options<T>& options) {
   options.push_back(duration<T>("deadline", FIELD(timeouts.deadline), milliseconds(1), again));
 }
 
+// The name of an environment variable (POSIX.1-2017, 3.235, and lower case).
+bool is_variable(std::string_view name) {
+  for (const char c : name) {
+    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+    if (!letter && !(c >= '0' && c <= '9')) return false;
+  }
+  return !name.empty() && !(name.front() >= '0' && name.front() <= '9');
+}
+
+bool is_path(std::string_view path) {
+  for (const char c : path) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) return false;
+  }
+  return !path.empty();
+}
+
 Option<Backend> api_key_option() {
   Option<Backend> option{"api_key", "reference", "`env:NAME` or `file:PATH`, never the secret itself.", {}, {}};
   option.read = [](const Value& value, Backend& out, Problems& problems) {
     const std::string hint =
         "never the secret itself; as in: api_key = \"env:DEEPSEEK_API_KEY\" or \"file:/run/secrets/deepseek\"";
     const bool reference =
-        value.kind == Kind::kString && (value.text.starts_with("env:") || value.text.starts_with("file:"));
-    // What stands there is not told: it may be a secret.
-    if (!reference || value.text.ends_with(':'))
-      return problems.add(value.place, "api_key has to be env:NAME or file:PATH", hint);
+        value.kind == Kind::kString && ((value.text.starts_with("env:") && is_variable(value.text.substr(4))) ||
+                                        (value.text.starts_with("file:") && is_path(value.text.substr(5))));
+    // What stands there is not told: it may be a secret, behind env: as well.
+    if (!reference) return problems.add(value.place, "api_key has to be env:NAME or file:PATH", hint);
     out.api_key.source = value.text;
   };
   option.print = [](const Backend& from) {
@@ -228,7 +78,7 @@ void read_header(const Entry& entry, Backend& out, Problems& problems) {
                           own == "authorization" ? "use api_key" : "leave it out");
     }
   }
-  if (!is_token(entry.key)) return problems.add(entry.place, toml_string(entry.key) + " is no name of a header field");
+  if (!is_token(entry.key)) return problems.add(entry.place, excerpt(entry.key) + " is no name of a header field");
   if (entry.value.kind != Kind::kString)
     return add_wrong_kind(problems, entry.value, "a string", "headers = { \"x-team\" = \"blue\" }");
   for (const char c : entry.value.text) {
@@ -325,25 +175,6 @@ Option<Server> tls_option() {
 constexpr std::int64_t kMany = 1'000'000;
 
 }  // namespace
-
-std::string toml_string(std::string_view text) {
-  static constexpr char kHex[] = "0123456789ABCDEF";
-  std::string out = "\"";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (byte < 0x20 || byte == 0x7F) {
-      out += "\\u00";
-      out += kHex[byte >> 4];
-      out += kHex[byte & 15];
-    } else {
-      out += c;
-    }
-  }
-  return out + "\"";
-}
 
 const Options<Server>& server_options() {
   static const Options<Server> options{
@@ -500,6 +331,13 @@ const Options<Target>& target_options() {
           "The model to ask it for; without one a local Backend's own, else the name that the client asked for."),
       number<Target>("weight", FIELD(weight), "Its share under policy weighted. Not acted on yet.")};
   return options;
+}
+
+std::span<const std::string_view> engine_keys() {
+  static constexpr std::array<std::string_view, 9> kKeys{"model",          "replicas",      "standby",
+                                                         "launcher",       "context",       "parallel",
+                                                         "engine_threads", "start_timeout", "engine_args"};
+  return kKeys;
 }
 
 std::vector<std::string> section_names() { return {"server", "limits", "defaults", "log", "backend", "route"}; }

@@ -2,6 +2,7 @@
 // are the initial values of the structs in config.h.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,8 +20,8 @@ const Options<Backend>& backend_options();
 const Options<Route>& route_options();
 const Options<Target>& target_options();
 
-// A TOML basic string, quotes included.
-std::string toml_string(std::string_view text);
+// Keys of a [[backend]] that only a local one has, one with an engine.
+std::span<const std::string_view> engine_keys();
 
 // Names of every section that a file may have.
 std::vector<std::string> section_names();

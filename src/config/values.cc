@@ -44,9 +44,16 @@ std::optional<std::uint64_t> parse_with_unit(std::string_view text, const std::a
   return std::nullopt;
 }
 
-bool is_ip(const std::string& host) {
+// The one way to write an IP address (RFC 5952 for IPv6), so that equal ones compare equal; nothing: it is none.
+std::optional<std::string> canonical_ip(const std::string& host) {
+  if (host.find('\0') != std::string::npos) return std::nullopt;
   std::array<unsigned char, sizeof(in6_addr)> raw{};
-  return ::inet_pton(AF_INET, host.c_str(), raw.data()) == 1 || ::inet_pton(AF_INET6, host.c_str(), raw.data()) == 1;
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  for (const int family : {AF_INET, AF_INET6}) {
+    if (::inet_pton(family, host.c_str(), raw.data()) == 1)
+      return ::inet_ntop(family, raw.data(), text.data(), text.size());
+  }
+  return std::nullopt;
 }
 
 std::optional<std::uint16_t> parse_port(std::string_view text) {
@@ -106,7 +113,7 @@ std::string why_no_base_url(std::string_view text) {
   std::string_view port;
   if (authority.starts_with('[')) {
     const std::size_t close = authority.find(']');
-    if (close == std::string_view::npos || !is_ip(std::string(authority.substr(1, close - 1))))
+    if (close == std::string_view::npos || !canonical_ip(std::string(authority.substr(1, close - 1))))
       return "its IPv6 address is malformed";
     host = authority.substr(0, close + 1);
     port = authority.substr(close + 1);
@@ -118,6 +125,18 @@ std::string why_no_base_url(std::string_view text) {
   if (port.empty()) return {};
   const auto number = parse_port(port.substr(1));
   return !port.starts_with(':') || !number || *number == 0 ? "its port is no number from 1 to 65535" : "";
+}
+
+Address address_of_base_url(std::string_view text) {
+  const std::uint16_t own = text.starts_with("https://") ? 443 : 80;
+  std::string_view authority = text.substr(text.find("//") + 2);
+  authority = authority.substr(0, authority.find('/'));
+  const std::size_t colon = authority.find(':', authority.starts_with('[') ? authority.find(']') : 0);
+  std::string host(authority.substr(0, colon));
+  if (host.starts_with('[')) host = host.substr(1, host.size() - 2);
+  if (host == "localhost") host = "127.0.0.1";
+  const auto port = colon == std::string_view::npos ? own : parse_port(authority.substr(colon + 1)).value_or(own);
+  return {canonical_ip(host).value_or(host), port};
 }
 
 std::optional<Address> parse_address(std::string_view text) {
@@ -133,8 +152,9 @@ std::optional<Address> parse_address(std::string_view text) {
   } else if (host.find(':') != std::string::npos) {
     return std::nullopt;  // which colon would begin the port?
   }
-  if (!is_ip(host)) return std::nullopt;
-  return Address{host, *port};
+  auto ip = canonical_ip(host);
+  if (!ip) return std::nullopt;
+  return Address{std::move(*ip), *port};
 }
 
 bool Address::is_loopback() const {
@@ -148,6 +168,33 @@ bool Address::is_loopback() const {
 
 std::string Address::to_string() const {
   return (host.find(':') != std::string::npos ? "[" + host + "]" : host) + ":" + std::to_string(port);
+}
+
+std::string toml_string(std::string_view text) {
+  static constexpr char kHex[] = "0123456789ABCDEF";
+  std::string out = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (byte < 0x20 || byte == 0x7F) {
+      out += "\\u00";
+      out += kHex[byte >> 4];
+      out += kHex[byte & 15];
+    } else {
+      out += c;
+    }
+  }
+  return out + "\"";
+}
+
+std::string excerpt(std::string_view text) {
+  constexpr std::size_t kMost = 80;  // bytes
+  if (text.size() <= kMost) return toml_string(text);
+  std::size_t end = kMost;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;  // no half characters
+  return toml_string(text.substr(0, end)) + "…";
 }
 
 Timeouts overlay(const Timeouts& base, const TimeoutOverrides& overrides) {

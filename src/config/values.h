@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/time.h"
+#include "config/config.h"
 
 namespace spillway::config {
 
@@ -25,5 +26,13 @@ bool is_rate(std::string_view text);
 // http:// or https://, a host, perhaps a port and a path; no user, query or fragment. Why it is none,
 // or empty when it is one.
 std::string why_no_base_url(std::string_view text);
+
+// Where a good base_url leads: its host without brackets ("localhost" as 127.0.0.1), its port or the scheme's own.
+Address address_of_base_url(std::string_view text);
+
+// A TOML basic string, quotes included.
+std::string toml_string(std::string_view text);
+// The same for messages: at most about 80 bytes of it.
+std::string excerpt(std::string_view text);
 
 }  // namespace spillway::config

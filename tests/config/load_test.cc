@@ -47,6 +47,29 @@ TEST(Load, a_preset_fills_in_what_is_not_set) {
   EXPECT_EQ(backend.api_key, (Secret{"env:DEEPSEEK_API_KEY", "sk-1"}));
 }
 
+TEST(Load, an_empty_text_is_as_good_as_none) {
+  const Config config = load("[[backend]]\nname = \"d\"\npreset = \"deepseek\"\nbase_url = \"\"\nregion = \"\"\n",
+                             {{"DEEPSEEK_API_KEY", "sk-1"}});
+  EXPECT_EQ(config.backends.at(0).base_url, "https://api.deepseek.com/v1");
+  EXPECT_EQ(config.backends.at(0).region, "cn");
+}
+
+TEST(Load, routes_may_name_the_backends_of_the_embedded_default) {
+  const auto loaded = load_text("[[route]]\ntargets = [{ backend = \"local\" }]\n", "t.toml",
+                                environment_of({{"DEEPSEEK_API_KEY", "sk-1"}}));
+  ASSERT_TRUE(loaded.config.has_value()) << all(loaded.problems);
+  EXPECT_EQ(all(loaded.warnings), "");
+  EXPECT_EQ(loaded.config->backends, embedded_default(environment_of({{"DEEPSEEK_API_KEY", "sk-1"}})).config->backends);
+  EXPECT_THAT(target_names(*loaded.config), ElementsAre("local"));
+}
+
+TEST(Load, a_llama_server_and_spillway_need_a_port_each) {
+  const std::string backend = "[[backend]]\nname = \"a\"\npreset = \"llama.cpp\"\n";
+  EXPECT_FALSE(load_text(backend, "t.toml", environment_of({})).config.has_value());
+  EXPECT_EQ(load("[server]\nlisten = \"127.0.0.1:8090\"\n" + backend).backends.size(), 1u);
+  EXPECT_EQ(load(backend + "base_url = \"http://127.0.0.1:8090\"\n").backends.size(), 1u);
+}
+
 TEST(Load, backends_without_routes_serve_every_name_in_order) {
   const Config config =
       load("[[backend]]\nname = \"a\"\nbase_url = \"http://x\"\n[[backend]]\nname = \"b\"\nbase_url = \"http://y\"\n");
@@ -96,6 +119,15 @@ TEST(Load, a_file_that_cannot_be_read_is_named) {
   const auto loaded = load_file("/nonexistent/a.toml", environment_of({}));
   ASSERT_FALSE(loaded.config.has_value());
   EXPECT_THAT(all(loaded.problems), HasSubstr("/nonexistent/a.toml"));
+}
+
+TEST(Load, a_file_of_more_than_one_mebibyte_is_refused) {
+  const fs::path file = fs::temp_directory_path() / ("large_" + std::to_string(::getpid()));
+  std::ofstream(file) << std::string((1u << 20) + 1, '\n');
+  const auto loaded = load_file(file, environment_of({}));
+  fs::remove(file);
+  ASSERT_FALSE(loaded.config.has_value());
+  EXPECT_THAT(all(loaded.problems), HasSubstr(file.string()));
 }
 
 TEST(EmbeddedDefault, providers_with_a_key_go_before_the_local_model) {

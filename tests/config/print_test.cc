@@ -90,6 +90,14 @@ connect_timeout = "1s"
   expect_round_trip(*loaded.config);
 }
 
+TEST(Print, texts_that_are_empty_read_back_alike) {
+  const auto loaded =
+      load_text("[[backend]]\nname = \"d\"\npreset = \"deepseek\"\nbase_url = \"\"\nregion = \"\"\nrate = \"\"\n",
+                "t.toml", kEnvironment);
+  ASSERT_TRUE(loaded.config.has_value()) << loaded.problems.at(0).to_string();
+  expect_round_trip(*loaded.config);
+}
+
 TEST(Print, a_secret_is_told_by_its_source_alone) {
   const auto loaded =
       load_text("[[backend]]\nname = \"a\"\nbase_url = \"http://x\"\napi_key = \"env:KEY\"\n", "t.toml", kEnvironment);

@@ -73,6 +73,12 @@ TEST(Addresses, are_an_ip_address_and_a_port) {
   }
 }
 
+TEST(Addresses, of_ipv6_compare_equal_however_they_are_written) {
+  EXPECT_EQ(parse_address("[0:0:0:0:0:0:0:1]:80"), parse_address("[::1]:80"));
+  EXPECT_EQ(parse_address("[FE80::A]:80"), (Address{"fe80::a", 80}));
+  EXPECT_EQ(parse_address(std::string_view("127.0.0.1\0:80", 13)), std::nullopt);
+}
+
 TEST(Addresses, loopback_is_127_and_ipv6_one) {
   for (const char* host : {"127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"})
     EXPECT_TRUE((Address{host, 1}).is_loopback()) << host;
@@ -96,6 +102,19 @@ TEST(BaseUrl, is_http_with_a_host) {
                            "http://x\n", "http://[::1", "http://[x]"}) {
     EXPECT_NE(why_no_base_url(text), "") << text;
   }
+}
+
+TEST(BaseUrl, leads_to_a_host_and_a_port) {
+  EXPECT_EQ(address_of_base_url("https://api.deepseek.com/v1"), (Address{"api.deepseek.com", 443}));
+  EXPECT_EQ(address_of_base_url("http://localhost:8080/v1"), (Address{"127.0.0.1", 8080}));
+  EXPECT_EQ(address_of_base_url("http://[0::1]:8000"), (Address{"::1", 8000}));
+  EXPECT_EQ(address_of_base_url("http://[::1]"), (Address{"::1", 80}));
+}
+
+TEST(Excerpt, is_escaped_and_short) {
+  EXPECT_EQ(excerpt("a\x1B\n\""), "\"a\\u001B\\u000A\\\"\"");
+  EXPECT_EQ(excerpt(std::string(80, 'a')), "\"" + std::string(80, 'a') + "\"");
+  EXPECT_EQ(excerpt(std::string(79, 'a') + "üüü"), "\"" + std::string(79, 'a') + "\"…");
 }
 
 TEST(Overlay, only_what_is_set_wins) {
