@@ -34,6 +34,7 @@ Error system_error(std::string_view what, const std::filesystem::path& path, int
   error.message = std::string(what) + " " + path.string() + ": " + std::strerror(error_number);
   switch (error_number) {
     case ENOENT:
+    case ENOTDIR:
       error.code = ErrorCode::kNotFound;
       error.hint = "check the path";
       break;
