@@ -34,8 +34,8 @@ inline Read read_request(const std::vector<std::string_view>& pieces, ParserLimi
   RequestParser parser(limits);
   ByteBuffer buffer;
   Read read;
-  for (std::size_t i = 0; i < pieces.size(); ++i) {
-    append(buffer, pieces[i]);
+  for (const std::string_view piece : pieces) {
+    append(buffer, piece);
     if (read.status == ParseStatus::kNeedMore) read.status = parser.feed(buffer);
   }
   if (read.status == ParseStatus::kError) {
