@@ -177,12 +177,12 @@ Result<Model> Store::import(const ImportRequest& request) {
                  "join them first with `llama-gguf-split --merge`"};
   }
   const fs::path manifest = manifest_path(*name);
-  for (const fs::path& folder : {folder_ / "blobs", manifest.parent_path()}) {
+  for (const fs::path& folder : {folder_ / "blobs", folder_ / "manifests"}) {
     if (Status made = make_writable_directory(folder); !made) return made.error();
   }
   const Result<FileDescriptor> locked = lock();
   if (!locked) return locked.error();
-  // Again under the lock: a remove() may have taken the name's empty folder away.
+  // Under the lock: a remove() takes a name's empty folder away.
   if (Status made = make_writable_directory(manifest.parent_path()); !made) return made.error();
   if (Status cleaned = remove_leftovers(); !cleaned) return cleaned.error();
 
@@ -233,16 +233,20 @@ Result<std::vector<Model>> Store::list() const {
   const fs::path manifests = folder_ / "manifests";
   std::error_code ec;
   if (!fs::exists(manifests, ec)) return models;
-  for (fs::recursive_directory_iterator it(manifests, ec), end; !ec && it != end; it.increment(ec)) {
-    if (it.depth() != 1 || it->path().extension() != ".json") continue;
-    const std::string text = it->path().parent_path().filename().string() + ":" + it->path().stem().string();
-    const Result<ModelName> name = parse_model_name(text);
-    if (!name) continue;
-    Result<Model> model = read_manifest(*name);
-    if (model) {
-      models.push_back(std::move(model).value());
-    } else if (model.error().code != ErrorCode::kNotFound) {  // else it was removed just now
-      log::warn(model.error().message);
+  for (fs::directory_iterator folder(manifests, ec), last; !ec && folder != last; folder.increment(ec)) {
+    // Another process may remove the folder, or a file in it, meanwhile: then it is not there.
+    std::error_code gone;
+    for (fs::directory_iterator file(folder->path(), gone), end; !gone && file != end; file.increment(gone)) {
+      if (file->path().extension() != ".json") continue;
+      const Result<ModelName> name =
+          parse_model_name(folder->path().filename().string() + ":" + file->path().stem().string());
+      if (!name) continue;
+      Result<Model> model = read_manifest(*name);
+      if (model) {
+        models.push_back(std::move(model).value());
+      } else if (model.error().code != ErrorCode::kNotFound) {
+        log::warn(model.error().message);
+      }
     }
   }
   if (ec) return system_error("cannot read folder", manifests, ec.value());
