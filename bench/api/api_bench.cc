@@ -22,7 +22,7 @@ void decode_request(benchmark::State& state) {
   const std::string text = padded(body);
   for (auto _ : state) {
     const auto decoded = decode_chat_request(std::string_view(text).substr(0, body.size()));
-    if (decoded.index() != 0) state.SkipWithError("the request was refused");
+    if (decoded.index() != 0) return state.SkipWithError("the request was refused");
     benchmark::DoNotOptimize(decoded);
   }
   state.SetBytesProcessed(static_cast<std::int64_t>(body.size()) * state.iterations());
@@ -36,7 +36,7 @@ void read_one_chunk(benchmark::State& state) {
   const std::string text = padded(data);
   for (auto _ : state) {
     const Chunk chunk = read_chunk(std::string_view(text).substr(0, data.size()), false);
-    if (!chunk.token) state.SkipWithError("the chunk was not understood");
+    if (!chunk.token) return state.SkipWithError("the chunk was not understood");
     benchmark::DoNotOptimize(chunk);
   }
 }
@@ -49,7 +49,7 @@ void read_whole_answer(benchmark::State& state) {
   const std::string text = padded(body);
   for (auto _ : state) {
     const Answer answer = read_answer(std::string_view(text).substr(0, body.size()));
-    if (answer.kind != Answer::Kind::kGood) state.SkipWithError("the answer was not understood");
+    if (answer.kind != Answer::Kind::kGood) return state.SkipWithError("the answer was not understood");
     benchmark::DoNotOptimize(answer);
   }
 }

@@ -1,9 +1,11 @@
 // A provider that costs next to nothing: one thread, epoll, fixed answers.
 //
-//   spillway_bench_upstream EVENTS INTERVAL_US
+//   spillway_bench_upstream --events N --interval-us U
 //
-// Answers a chat completion whole, or, where the body asks for a stream, as EVENTS events with
-// INTERVAL_US microseconds between them, each in a write of its own. Prints its port.
+// Answers a chat completion whole, or, where the body asks for a stream, with the role's event, N more
+// of which the last tells the finish, and `[DONE]` in the same write as that. Any other event is a write of
+// its own: all streams get one every U microseconds, or, with 0, one in turn whenever their sockets take it.
+// Prints its port.
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
@@ -13,6 +15,7 @@
 #include <map>
 #include <vector>
 
+#include "options.h"
 #include "sockets.h"
 
 namespace spillway::bench {
@@ -57,34 +60,38 @@ class Upstream {
     std::printf("%u\n", ntohs(address.sin_port));
     std::fflush(stdout);
     timer_ = ::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
+    // An interval of 0 leaves the timer off: then writable sockets set the pace.
     const itimerspec pace{{interval_us_ / 1'000'000, interval_us_ % 1'000'000 * 1000},
                           {interval_us_ / 1'000'000, interval_us_ % 1'000'000 * 1000}};
     if (::timerfd_settime(timer_, 0, &pace, nullptr) != 0) die("timerfd");
     epoll_ = ::epoll_create1(0);
-    watch(listener_);
-    watch(timer_);
+    control(EPOLL_CTL_ADD, listener_, EPOLLIN);
+    control(EPOLL_CTL_ADD, timer_, EPOLLIN);
     std::array<epoll_event, 256> ready{};
     for (;;) {
       const int count = ::epoll_wait(epoll_, ready.data(), static_cast<int>(ready.size()), -1);
       for (int i = 0; i < count; ++i) {
-        const int fd = ready[static_cast<std::size_t>(i)].data.fd;
+        const epoll_event& event = ready[static_cast<std::size_t>(i)];
+        const int fd = event.data.fd;
         if (fd == listener_) {
           accept_all();
         } else if (fd == timer_) {
           tick();
-        } else {
+        } else if ((event.events & ~EPOLLOUT) != 0) {
           read(fd);
+        } else {
+          proceed(fd, clients_[fd]);
         }
       }
     }
   }
 
  private:
-  void watch(int fd) const {
+  void control(int operation, int fd, std::uint32_t events) const {
     epoll_event event{};
-    event.events = EPOLLIN;
+    event.events = events;
     event.data.fd = fd;
-    if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0) die("epoll_ctl");
+    if (::epoll_ctl(epoll_, operation, fd, &event) != 0) die("epoll_ctl");
   }
 
   void accept_all() {
@@ -93,7 +100,7 @@ class Upstream {
       if (fd < 0) return;
       set_no_delay(fd);
       clients_[fd] = {};
-      watch(fd);
+      control(EPOLL_CTL_ADD, fd, EPOLLIN);
     }
   }
 
@@ -113,23 +120,36 @@ class Upstream {
     if (client.input.size() < head + 4 + static_cast<std::size_t>(length > 0 ? length : 0)) return;
     const bool stream = client.input.find("\"stream\":true") != std::string::npos;
     client.input.clear();
-    if (!stream) return send(fd, whole_);
+    if (!stream) {
+      send(fd, whole_);
+      return;
+    }
     client.to_send = events_;
     send(fd, first_);
+    if (interval_us_ == 0) control(EPOLL_CTL_MOD, fd, EPOLLIN | EPOLLOUT);
   }
 
   void tick() {
     std::uint64_t expirations = 0;
     if (::read(timer_, &expirations, sizeof expirations) < 0) return;
     for (auto& [fd, client] : clients_) {
-      if (client.to_send == 0) continue;
-      send(fd, --client.to_send == 0 ? last_ : token_);
+      if (client.to_send > 0) proceed(fd, client);
     }
   }
 
-  // Small pieces into an empty socket: they are always taken whole.
-  static void send(int fd, const std::string& data) {
-    if (::send(fd, data.data(), data.size(), MSG_NOSIGNAL) < 0 && errno != EPIPE && errno != ECONNRESET) die("send");
+  // The stream's next event. A socket that is full gets it the next time.
+  void proceed(int fd, Client& client) {
+    if (!send(fd, client.to_send == 1 ? last_ : token_)) return;
+    if (--client.to_send == 0 && interval_us_ == 0) control(EPOLL_CTL_MOD, fd, EPOLLIN);
+  }
+
+  // False: the socket is full. A client that has left is noticed when it is read from.
+  static bool send(int fd, const std::string& data) {
+    const ssize_t sent = ::send(fd, data.data(), data.size(), MSG_NOSIGNAL);
+    if (sent == static_cast<ssize_t>(data.size())) return true;
+    if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return false;
+    if (sent < 0 && (errno == EPIPE || errno == ECONNRESET)) return true;
+    die("send");
   }
 
   long events_;
@@ -148,9 +168,18 @@ class Upstream {
 }  // namespace spillway::bench
 
 int main(int argc, char** argv) {
-  if (argc != 3) {
-    std::fprintf(stderr, "usage: spillway_bench_upstream EVENTS INTERVAL_US\n");
-    return 2;
+  spillway::bench::Options options(argc, argv, "spillway_bench_upstream [--events N] [--interval-us U]");
+  long events = 200;
+  long interval_us = 2000;
+  for (std::string_view name = options.next(); !name.empty(); name = options.next()) {
+    if (name == "--events") {
+      events = options.number();
+    } else if (name == "--interval-us") {
+      interval_us = options.number();
+    } else {
+      options.refuse();
+    }
   }
-  spillway::bench::Upstream(std::strtol(argv[1], nullptr, 10), std::strtol(argv[2], nullptr, 10)).run();
+  if (events == 0) options.refuse();
+  spillway::bench::Upstream(events, interval_us).run();
 }
