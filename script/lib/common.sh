@@ -1,32 +1,8 @@
 # Shared by every script here: where things are, how progress and failures are told.
 # shellcheck shell=bash
 set -euo pipefail
-
-if [ -z "${HOME:-}" ]; then
-  HOME="$(getent passwd "$(id -u)" | cut -d: -f6)"
-  export HOME
-fi
-# With `sudo script/…` in a user's own checkout only what needs root is done as root, so that no
-# build folder and no cache is left behind that the user cannot write to.
-if [ "$(id -u)" -eq 0 ] && [ "${SUDO_USER:-root}" != root ] && [ "$(stat -c %U "$0")" = "$SUDO_USER" ]; then
-  kept=()
-  for name in $(compgen -e | grep '^SPILLWAY_' || true); do kept+=("$name=${!name}"); done
-  exec sudo -H -u "$SUDO_USER" -- env "${kept[@]}" "$0" "$@"
-fi
-
-ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
-CACHE="${SPILLWAY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/spillway}"
-KIND="${SPILLWAY_BUILD:-release}"
-BUILD="$ROOT/build/$KIND"
-JOBS="${SPILLWAY_JOBS:-$(nproc)}"
-
-case "$KIND" in
-  release | debug | asan | tsan) ;;
-  *)
-    echo "SPILLWAY_BUILD=$KIND is not a build kind; use release, debug, asan or tsan" >&2
-    exit 2
-    ;;
-esac
+shopt -s inherit_errexit # a failure inside $(…) ends the script too
+unset CDPATH             # with it, `cd` goes elsewhere and prints where
 
 say() { printf '==> %s\n' "$*" >&2; }
 
@@ -36,6 +12,72 @@ fail() {
   if [ $# -gt 1 ]; then printf '  mend: %s\n' "$2" >&2; fi
   exit 1
 }
+
+if [ -z "${HOME:-}" ]; then
+  HOME="$(getent passwd "$(id -u)" | cut -d: -f6 || true)"
+  [ -n "$HOME" ] || fail "HOME is not set, and user $(id -u) has no home folder" "set HOME to a folder that may be written to"
+  export HOME
+fi
+
+# What a child needs to reach the network; sudo drops it. One NAME=VALUE an entry.
+network_variables() {
+  local name
+  for name in http_proxy https_proxy ftp_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY FTP_PROXY ALL_PROXY NO_PROXY \
+    SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE PIP_CERT PIP_INDEX_URL PIP_EXTRA_INDEX_URL; do
+    if [ -n "${!name:-}" ]; then printf '%s=%s\0' "$name" "${!name}"; fi
+  done
+}
+
+# With `sudo script/…` in a user's own checkout only what needs root is done as root, so that no
+# build folder and no cache is left behind that the user cannot write to.
+if [ "$(id -u)" -eq 0 ] && [ "${SUDO_USER:-root}" != root ] && [ "$(stat -c %U "$0")" = "$SUDO_USER" ]; then
+  mapfile -d '' -t kept < <(network_variables)
+  for name in $(compgen -e | grep '^SPILLWAY_' || true); do kept+=("$name=${!name}"); done
+  exec sudo -H -u "$SUDO_USER" -- env "${kept[@]}" "$0" "$@"
+fi
+
+# default_jobs: how many compilers to run at a time. No more than there are cores, than the control
+# group's CPU quota allows, and than have 1.5 GiB of memory each.
+default_jobs() {
+  local jobs group file quota period bytes limit
+  jobs="$(nproc)"
+  bytes=$(($(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo) * 1024))
+  group="$(sed -n 's/^0:://p' /proc/self/cgroup 2>/dev/null || true)"
+  while :; do
+    file="/sys/fs/cgroup${group%/}/cpu.max"
+    if [ -r "$file" ]; then
+      read -r quota period <"$file"
+      if [ "$quota" != max ]; then
+        limit=$(((quota + period - 1) / period))
+        if [ "$limit" -lt "$jobs" ]; then jobs=$limit; fi
+      fi
+    fi
+    file="/sys/fs/cgroup${group%/}/memory.max"
+    if [ -r "$file" ]; then
+      read -r limit <"$file"
+      if [ "$limit" != max ] && [ "$limit" -lt "$bytes" ]; then bytes=$limit; fi
+    fi
+    if [ -z "$group" ] || [ "$group" = / ]; then break; fi
+    group="${group%/*}"
+  done
+  limit=$((bytes / (1536 << 20)))
+  if [ "$limit" -lt "$jobs" ]; then jobs=$limit; fi
+  echo $((jobs < 1 ? 1 : jobs))
+}
+
+ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
+CACHE="${SPILLWAY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/spillway}"
+KIND="${SPILLWAY_BUILD:-release}"
+BUILD="$ROOT/build/$KIND"
+JOBS="${SPILLWAY_JOBS:-$(default_jobs)}"
+
+case "$KIND" in
+  release | debug | asan | tsan) ;;
+  *)
+    echo "SPILLWAY_BUILD=$KIND is not a build kind; use release, debug, asan or tsan" >&2
+    exit 2
+    ;;
+esac
 
 # quietly LOG COMMAND...: runs a long command with its output in LOG; a line of progress every few
 # seconds, and the log's end when it fails. A command in the background ignores Ctrl-C, so that the
@@ -66,10 +108,12 @@ quietly() {
 }
 
 as_root() {
+  local -a kept
   if [ "$(id -u)" -eq 0 ]; then
     "$@"
   elif command -v sudo >/dev/null; then
-    sudo "$@"
+    mapfile -d '' -t kept < <(network_variables)
+    sudo env "${kept[@]}" "$@"
   else
     fail "system packages are missing, and neither root nor sudo is at hand" "run as root once: $*"
   fi
@@ -85,21 +129,48 @@ check_sha256() {
 # usage FILE: prints the comment at the head of a script as its help.
 usage() { awk 'NR > 1 { if (!/^#/) exit; sub(/^# ?/, ""); print }' "$1"; }
 
+# holds_text TEXT PATTERN: does grep find it? Not `command | grep -q`: that ends at the first match,
+# and the command then dies of SIGPIPE, which pipefail takes for a failure.
+holds_text() { grep -q -e "$2" <<<"$1"; }
+
+# hold_lock FILE WHAT: takes the lock for as long as this process lives, or until release_lock. The
+# second one waits, and says for what.
+hold_lock() {
+  mkdir -p "$(dirname "$1")"
+  exec {held_lock}>"$1"
+  if flock -n "$held_lock"; then return; fi
+  say "waiting for another script that $2"
+  flock -w 3600 "$held_lock" || fail "another script has held $1 for an hour" "end it: fuser $1"
+}
+release_lock() { exec {held_lock}>&-; }
+
 # with_lock NAME COMMAND...: one machine-wide run at a time of what fills the cache.
 with_lock() {
   local name="$1"
   shift
-  mkdir -p "$CACHE"
   (
-    flock -w 3600 9 || fail "another set-up holds $CACHE/$name.lock for an hour" "end it, or delete the lock"
+    hold_lock "$CACHE/$name.lock" "fills $CACHE ($name)"
     "$@"
-  ) 9>"$CACHE/$name.lock"
+  )
 }
 
-# pip_tools: a virtual environment with pip alone, to fetch packages without touching the system's.
-pip_tools() {
-  local venv="$CACHE/pip"
-  [ -x "$venv/bin/pip" ] || /usr/bin/python3 -m venv "$venv" ||
-    fail "no virtual environment could be made in $venv" "apt-get install python3-venv"
-  echo "$venv/bin/pip"
+make_pip() {
+  if [ ! -e "$CACHE/pip/complete" ]; then
+    rm -rf "$CACHE/pip"
+    /usr/bin/python3 -m venv "$CACHE/pip" ||
+      fail "no virtual environment could be made in $CACHE/pip" "apt-get install python3-venv"
+    touch "$CACHE/pip/complete"
+  fi
+}
+
+# fetch_package FOLDER NAME==VERSION SHA256 OPTION...: downloads one Python package. pip looks at the
+# digest before it opens the package, so that none of its code runs before.
+fetch_package() {
+  local folder="$1" package="$2" digest="$3"
+  shift 3
+  with_lock pip make_pip
+  mkdir -p "$folder"
+  printf '%s --hash=sha256:%s\n' "$package" "$digest" >"$folder/requirements.txt"
+  quietly "$folder/fetch.log" "$CACHE/pip/bin/pip" download --no-deps "$@" --require-hashes --dest "$folder" \
+    -r "$folder/requirements.txt"
 }

