@@ -17,7 +17,7 @@ void decode_request(benchmark::State& state) {
   std::string content;
   while (content.size() < static_cast<std::size_t>(state.range(0))) content += "Tell me more about the river. ";
   const std::string body =
-      R"({"model":"deepseek-chat","stream":true,"temperature":0.7,"messages":[{"role":"user","content":")" + content +
+      R"({"model":"deepseek-flash","stream":true,"temperature":0.7,"messages":[{"role":"user","content":")" + content +
       "\"}]}";
   const std::string text = padded(body);
   for (auto _ : state) {
@@ -31,7 +31,7 @@ BENCHMARK(decode_request)->Arg(1 << 10)->Arg(64 << 10);
 
 void read_one_chunk(benchmark::State& state) {
   const std::string data =
-      R"({"id":"chatcmpl-123","object":"chat.completion.chunk","created":1700000000,"model":"deepseek-chat",)"
+      R"({"id":"chatcmpl-123","object":"chat.completion.chunk","created":1700000000,"model":"deepseek-flash",)"
       R"("choices":[{"index":0,"delta":{"content":" token"},"finish_reason":null}]})";
   const std::string text = padded(data);
   for (auto _ : state) {

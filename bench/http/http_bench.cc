@@ -22,7 +22,7 @@ constexpr std::string_view kResponseHead =
 
 constexpr std::string_view kEvent =
     "data: "
-    "{\"id\":\"chatcmpl-123\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"deepseek-chat\","
+    "{\"id\":\"chatcmpl-123\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"deepseek-flash\","
     "\"choices\":[{\"index\":0,\"delta\":{\"content\":\" token\"},\"finish_reason\":null}]}\n\n";
 
 // Stands for the copy that a read from the socket makes; part of what is measured.

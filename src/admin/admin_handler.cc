@@ -6,6 +6,11 @@ namespace spillway::admin {
 
 Task<> AdminHandler::handle(http::ServerConnection& connection, const http::Request& request) {
   http::ResponseWriter& response = connection.response();
+  if (const auto refusal = sources_.origins()->check(request.headers)) {
+    const std::string body = api::render_error(Dialect::kOpenAi, *refusal);
+    co_await response.send(refusal->status, "application/json", body);
+    co_return;
+  }
   const bool known =
       request.path == "/metrics" || request.path == "/admin/v1/health" || request.path == "/admin/v1/status";
   if (!known) {

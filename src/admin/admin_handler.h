@@ -2,9 +2,11 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "admin/status.h"
+#include "admit/origin.h"
 #include "http/server.h"
 
 namespace spillway::admin {
@@ -14,6 +16,8 @@ class AdminHandler : public http::Handler {
   struct Sources {
     std::function<std::string()> metrics;  // Prometheus text
     std::function<Status()> status;
+    // Of the Config that holds now; no page but this machine's own may ask.
+    std::function<std::shared_ptr<const admit::OriginRules>()> origins;
   };
   explicit AdminHandler(Sources sources) : sources_(std::move(sources)) {}
 

@@ -19,7 +19,7 @@ std::string_view error_type(int status, std::string_view code) {
 }
 
 std::string render_error(Dialect dialect, const ApiError& error) {
-  const std::string_view type = error_type(error.status, error.code);
+  const std::string_view type = error.type.empty() ? error_type(error.status, error.code) : error.type;
   std::string out;
   switch (dialect) {
     case Dialect::kOllama:

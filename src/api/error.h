@@ -17,6 +17,7 @@ struct ApiError {
   std::string message;     // what happened, where, and what to do
   std::string param = {};  // the request's field that is at fault; empty: none
   std::optional<seconds> retry_after = {};
+  std::string_view type = {};  // OpenAI's `type`; empty: what error_type() says
 };
 
 ApiError invalid_request(std::string message, std::string param = {});

@@ -3,6 +3,7 @@
 #include "api/openai/chat_answer.h"
 #include "attempt/forward.h"
 #include "attempt/relay.h"
+#include "attempt/retry_after.h"
 
 namespace spillway::attempt {
 
@@ -12,6 +13,8 @@ constexpr seconds kErrorBodyTime{2};                // to read what an upstream 
 constexpr std::size_t kErrorBodyBytes = 64u << 10;  // of it
 constexpr milliseconds kTailTime{
     50};  // after the last event, for the framing's end, so that the connection can be kept
+
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 bool begins_like_html(std::string_view body) {
   const std::size_t first = body.find_first_not_of(" \t\r\n");
@@ -48,13 +51,19 @@ Task<Outcome> Attempt::run() {
     Outcome waited = co_await wait_for_local();
     if (waited.cls != OutcomeClass::kAnswered) co_return waited;
   }
+  Outcome outcome = co_await ask();
+  if (target_.backend->holds_secret(outcome.detail)) outcome.detail = target_.backend->masked(outcome.detail);
+  co_return outcome;
+}
+
+// A kept connection that the other side closed just as it was used is no failure of the Backend: the request goes once
+// more, on a new one, in the time that is left of the first.
+Task<Outcome> Attempt::ask() {
   bool stale = false;
-  Outcome outcome = co_await run_once(stale);
-  // A kept connection that the other side closed just as it was used: not a failure of the Backend.
-  if (stale && !aborted_) {
-    context_.pool.clear(target_.backend->origin().key);
-    outcome = co_await run_once(stale);
-  }
+  Outcome outcome = co_await ask_once(context_.pool.take(target_.backend->origin()), stale);
+  if (!stale || aborted_ || now() >= first_token_by_) co_return outcome;
+  repeated_ = true;
+  outcome = co_await ask_once(nullptr, stale);
   co_return outcome;
 }
 
@@ -94,16 +103,16 @@ Outcome Attempt::connection_failed(http::ClientStatus status) const {
   return outcome;
 }
 
-Task<Outcome> Attempt::run_once(bool& stale) {
-  const bool retried = std::exchange(stale, false);
-  const http::Origin& origin = target_.backend->origin();
-  upstream_ = retried ? nullptr : context_.pool.take(origin);
-  const bool reused = upstream_ != nullptr;
+Task<Outcome> Attempt::ask_once(std::shared_ptr<http::ClientConnection> kept, bool& stale) {
+  const bool reused = kept != nullptr;
+  stale = false;
+  upstream_ = std::move(kept);
   if (!reused) {
     upstream_ = context_.pool.make();
     const TimePoint from = now();
-    const TimePoint until = ask_.deadline.capped(target_.timeouts.connect, from);
-    const http::ClientStatus opened = co_await upstream_->open(origin, context_.resolver, until);
+    TimePoint until = ask_.deadline.capped(target_.timeouts.connect, from);
+    if (repeated_) until = std::min(until, first_token_by_);
+    const http::ClientStatus opened = co_await upstream_->open(target_.backend->origin(), context_.resolver, until);
     if (opened != http::ClientStatus::kOk) {
       Outcome outcome = connection_failed(opened);
       if (opened == http::ClientStatus::kTimeout && !outcome.deadline) {
@@ -124,11 +133,13 @@ Task<Outcome> Attempt::run_once(bool& stale) {
     body_bytes = pieces[0].size() + pieces[1].size() + pieces[2].size();
     buffers = {asio::const_buffer(), buffer(pieces[0]), buffer(pieces[1]), buffer(pieces[2])};
   }
-  const std::string head = request_head(*target_.backend, ask_.request.headers, body_bytes);
+  const std::string head = request_head(*target_.backend, ask_.request.headers, body_bytes, ask_.request_id);
   buffers[0] = buffer(head);
 
-  sent_at_ = now();
-  first_token_by_ = ask_.deadline.capped(target_.timeouts.first_token, sent_at_);
+  if (!repeated_) {
+    sent_at_ = now();
+    first_token_by_ = ask_.deadline.capped(target_.timeouts.first_token, sent_at_);
+  }
   http::ClientStatus status = co_await upstream_->send(buffers, answer_by());
   while (status == http::ClientStatus::kOk && !upstream_->head_done())
     status = co_await upstream_->receive(answer_by());
@@ -139,9 +150,9 @@ Task<Outcome> Attempt::run_once(bool& stale) {
 
   upstream_->read_headers(headers_);
   content_type_ = headers_.get("content-type");
-  retry_after_ = headers_.get("retry-after");
+  upstream_request_id_ = request_id_of(headers_);
   upstream_fields_.clear();
-  append_response_fields(upstream_fields_, headers_);
+  append_response_fields(upstream_fields_, headers_, *target_.backend);
   if (upstream_->status() != 200) co_return co_await answer_refusal(status);
   const std::string_view coding = headers_.get("content-encoding");
   if (!coding.empty() && !equals_ignore_case(coding, "identity")) {
@@ -189,7 +200,10 @@ Task<Outcome> Attempt::answer_whole(http::ClientStatus received) {
                         answer.error_message.empty() ? "an error object" : answer.error_message};
     case Kind::kEmpty: co_return Outcome{OutcomeClass::kEmpty, 200, "an answer without content"};
     case Kind::kGarbage:
-      co_return Outcome{OutcomeClass::kGarbage, 200, begins_like_html(body) ? "an HTML page" : "not a chat completion"};
+      co_return Outcome{OutcomeClass::kGarbage, 200,
+                        begins_like_html(body)             ? "an HTML page"
+                        : body.starts_with(kByteOrderMark) ? "a byte order mark before the JSON"
+                                                           : "not a chat completion"};
     case Kind::kGood: break;
   }
   if (ask_.chat.stream) co_return Outcome{OutcomeClass::kGarbage, 200, "a whole answer where a stream was asked for"};
@@ -203,8 +217,12 @@ Task<Outcome> Attempt::answer_whole(http::ClientStatus received) {
 }
 
 Task<Outcome> Attempt::answer_refusal(http::ClientStatus received) {
+  const backend::Backend& backend = *target_.backend;
   const int status_code = upstream_->status();
   Outcome outcome{class_of_status(status_code), status_code, {}};
+  outcome.refusal.retry_after = retry_delay(headers_, std::chrono::system_clock::now());
+  outcome.refusal.rate_fields = rate_fields(headers_);
+  const std::string location(headers_.get("location"));
   const bool pass_through = outcome.cls == OutcomeClass::kClient;
   TimePoint until = ask_.deadline.capped(kErrorBodyTime, now());
   http::ClientStatus status = received;
@@ -212,17 +230,30 @@ Task<Outcome> Attempt::answer_refusal(http::ClientStatus received) {
     status = co_await upstream_->receive(until);
   }
   if (status == http::ClientStatus::kAborted) co_return connection_failed(status);
-  if (pass_through) {
-    if (status != http::ClientStatus::kComplete) co_return connection_failed(status);
-    outcome.detail = api::openai::error_message_of(upstream_->body());
-    if (client_.begun()) co_return outcome;  // keep-alive comments went out: told in-band by the Exchange
-    committed_ = true;
-    commit_(upstream_fields_);
-    if (!co_await client_.send(status_code, content_type_, upstream_->body())) outcome.cls = OutcomeClass::kAbandoned;
+  if (pass_through && status != http::ClientStatus::kComplete) co_return connection_failed(status);
+  if (status == http::ClientStatus::kComplete) {
+    api::openai::UpstreamError error = api::openai::read_error(upstream_->body());
+    // Where the Target has a name of its own for the model, the Config is at fault.
+    if (status_code == 404 && target_.quoted_model.empty() && says_no_such_model(error))
+      outcome.cls = OutcomeClass::kNoModel;
+    outcome.detail = std::move(error.message);
+    outcome.refusal.code = backend.masked(error.code);
+    outcome.refusal.type = backend.masked(error.type);
+  }
+  if (!pass_through) {
+    if (status_code >= 300 && status_code < 400 && !location.empty()) {
+      outcome.detail = "a redirect to " + location + "; name that address in base_url";
+    }
+    if (outcome.detail.empty()) outcome.detail = http::reason_phrase(status_code);
     co_return outcome;
   }
-  if (status == http::ClientStatus::kComplete) outcome.detail = api::openai::error_message_of(upstream_->body());
-  if (outcome.detail.empty()) outcome.detail = http::reason_phrase(status_code);
+  if (client_.begun()) co_return outcome;  // keep-alive comments went out: told in-band by the Exchange
+  committed_ = true;
+  commit_(upstream_fields_);
+  std::string_view body = upstream_->body();
+  std::string masked;
+  if (backend.holds_secret(body)) body = masked = backend.masked(body);
+  if (!co_await client_.send(status_code, content_type_, body)) outcome.cls = OutcomeClass::kAbandoned;
   co_return outcome;
 }
 

@@ -19,6 +19,7 @@ struct Ask {
   const api::openai::ChatRequest& chat;
   Deadline deadline;
   const config::Limits& limits;
+  std::string_view request_id;  // goes upstream
 };
 
 // Lives in its Exchange's coroutine. Ends with an Outcome: kAnswered when the client has the whole
@@ -43,11 +44,14 @@ class Attempt {
   [[nodiscard]] double first_token_ms() const { return first_token_ms_; }
   [[nodiscard]] double total_ms() const { return to_ms(now() - began_at_); }
   [[nodiscard]] std::uint64_t events() const { return events_; }
-  // The upstream's Retry-After in seconds, as it came; empty: none.
-  [[nodiscard]] const std::string& retry_after() const { return retry_after_; }
+  // The provider's own id of this request; empty: it gave none.
+  [[nodiscard]] const std::string& upstream_request_id() const { return upstream_request_id_; }
+  // It was sent once more on a new connection, since the kept one was dead.
+  [[nodiscard]] bool repeated() const { return repeated_; }
 
  private:
-  Task<Outcome> run_once(bool& stale);
+  Task<Outcome> ask();
+  Task<Outcome> ask_once(std::shared_ptr<http::ClientConnection> kept, bool& stale);
   Task<Outcome> wait_for_local();
   Task<Outcome> answer_stream(http::ClientStatus received);
   Task<Outcome> answer_whole(http::ClientStatus received);
@@ -66,13 +70,14 @@ class Attempt {
   http::Headers headers_;
   std::string content_type_;
   std::string upstream_fields_;
-  std::string retry_after_;
+  std::string upstream_request_id_;
   TimePoint began_at_;
   TimePoint sent_at_{};
   TimePoint first_token_by_{};
   double connect_ms_ = -1;
   double first_token_ms_ = -1;
   std::uint64_t events_ = 0;
+  bool repeated_ = false;
   bool committed_ = false;
   bool aborted_ = false;
 };

@@ -1,24 +1,16 @@
 #include "attempt/exchange.h"
 
+#include <algorithm>
 #include <charconv>
+#include <chrono>
 
+#include "attempt/forward.h"
 #include "base/ids.h"
 #include "base/text.h"
 
 namespace spillway::attempt {
 
 namespace {
-
-constexpr std::size_t kMaxRequestId = 128;  // a client's own id that is longer is replaced
-
-// A client's id goes into headers and logs, so only what is harmless in both is taken over.
-bool usable_id(std::string_view id) {
-  if (id.empty() || id.size() > kMaxRequestId) return false;
-  for (const char c : id) {
-    if (c < 0x21 || c > 0x7E || c == '"' || c == '\\') return false;
-  }
-  return true;
-}
 
 std::string in_band(const api::ApiError& error) {
   return "data: " + api::render_error(Dialect::kOpenAi, error) + "\n\n";
@@ -38,7 +30,7 @@ Exchange::Exchange(const Context& context, std::shared_ptr<const route::RouteTab
       keep_alive_timer_(context.timers, [this] { keep_alive(); }),
       began_at_(now()) {
   const std::string_view own = request.headers.get("x-request-id");
-  request_id_ = usable_id(own) ? std::string(own) : new_request_id();
+  request_id_ = is_usable_id(own) ? std::string(own) : new_request_id();
 }
 
 Task<> Exchange::run() {
@@ -82,7 +74,7 @@ Task<> Exchange::answer() {
   }
   if (chat_.stream) keep_alive_timer_.arm(began_at_ + kKeepAliveAfter);
 
-  const Ask ask{request_, chat_, *deadline, config_->limits};
+  const Ask ask{request_, chat_, *deadline, config_->limits, request_id_};
   // In order; but a local engine that is still loading is asked after those that can answer now.
   std::vector<bool> asked(route_->targets.size());
   for (const bool also_loading : {false, true}) {
@@ -118,11 +110,11 @@ Task<bool> Exchange::try_target(const route::Target& target, const Ask& ask) {
   backend.series().attempts[static_cast<std::size_t>(outcome.cls)].add();
   backend.series().events.add(attempt.events());
   Tried& tried = tried_.back();
-  tried.line = {backend.name(),       to_word(outcome.cls),     outcome.status,
-                attempt.connect_ms(), attempt.first_token_ms(), attempt.total_ms()};
+  tried.line = {backend.name(),           to_word(outcome.cls), outcome.status,     attempt.connect_ms(),
+                attempt.first_token_ms(), attempt.total_ms(),   attempt.repeated(), {}};
+  tried.upstream_request_id = attempt.upstream_request_id();
   tried.outcome = outcome;
   events_ += attempt.events();
-  if (outcome.cls == OutcomeClass::kRateLimited && retry_after_.empty()) retry_after_ = attempt.retry_after();
   if (attempt.first_token_ms() >= 0)
     first_token_ms_ = to_ms(now() - began_at_) - attempt.total_ms() + attempt.first_token_ms();
 
@@ -154,29 +146,50 @@ Task<bool> Exchange::try_target(const route::Target& target, const Ask& ask) {
 }
 
 Task<> Exchange::fail_all() {
-  bool all_rate_limited = !tried_.empty();
-  bool all_full = !tried_.empty();
+  const auto all = [this](auto holds) { return !tried_.empty() && std::ranges::all_of(tried_, holds); };
+  const auto all_are = [&](OutcomeClass cls) {
+    return all([cls](const Tried& one) { return one.outcome.cls == cls; });
+  };
   std::string list;
+  std::optional<milliseconds> wait;  // the least that any of them asked for
   for (const Tried& tried : tried_) {
-    all_rate_limited = all_rate_limited && tried.outcome.cls == OutcomeClass::kRateLimited;
-    all_full = all_full && tried.outcome.cls == OutcomeClass::kOverload && tried.outcome.status == 0;
+    const Outcome& outcome = tried.outcome;
     if (!list.empty()) list += "; ";
-    list += tried.backend->name() + ": " + std::string(to_word(tried.outcome.cls));
-    if (tried.outcome.status != 0) list += " " + std::to_string(tried.outcome.status);
-    if (!tried.outcome.detail.empty()) list += " (" + tried.outcome.detail + ")";
+    list += tried.backend->name() + ": " + std::string(to_word(outcome.cls));
+    if (outcome.status != 0) list += " " + std::to_string(outcome.status);
+    if (!outcome.detail.empty()) list += " (" + outcome.detail + ")";
+    if (outcome.refusal.retry_after) wait = std::min(wait.value_or(milliseconds::max()), *outcome.refusal.retry_after);
   }
-  if (all_full) {
+  if (all([](const Tried& one) { return one.outcome.cls == OutcomeClass::kOverload && one.outcome.status == 0; })) {
     api::ApiError error{503, "queue_full", "every Target is loading, and too many requests wait already: " + list};
     error.retry_after = seconds(5);
     co_await fail(std::move(error));
     co_return;
   }
-  api::ApiError error{all_rate_limited ? 429 : 502, "all_targets_failed",
+  const bool all_rate_limited = all_are(OutcomeClass::kRateLimited);
+  api::ApiError error{502, "all_targets_failed",
                       "none of " + std::to_string(tried_.size()) + " Target(s) answered: " + list};
-  int wait = 0;
-  const auto parsed = std::from_chars(retry_after_.data(), retry_after_.data() + retry_after_.size(), wait);
-  if (all_rate_limited && parsed.ec == std::errc() && wait >= 0) error.retry_after = seconds(wait);
+  if (all_rate_limited) error.status = 429;
+  if (all_are(OutcomeClass::kNoModel)) error.status = 404;
+  // SDKs repeat a 502, and nobody's waiting mends these (x-should-retry: openai-python, _base_client.py).
+  const auto never_heals = [](const Tried& one) {
+    return one.outcome.cls == OutcomeClass::kConfig || one.outcome.cls == OutcomeClass::kNoModel;
+  };
+  if (!client_.begun() && all(never_heals)) client_.add_header("x-should-retry", "false");
+  if (wait) error.retry_after = std::chrono::ceil<seconds>(*wait);
+  if (tried_.size() == 1) add_refusal(tried_.front(), error);
   co_await fail(std::move(error));
+}
+
+// The only Target's own words and fields: SDKs tell "slow down" from "no money left" by them.
+void Exchange::add_refusal(const Tried& tried, api::ApiError& error) {
+  const Refusal& refusal = tried.outcome.refusal;
+  if (error.status == 429 && !refusal.code.empty()) error.code = refusal.code;
+  if (error.status == 429 && !refusal.type.empty()) error.type = refusal.type;
+  if (client_.begun()) return;
+  client_.add_rendered(refusal.rate_fields);
+  if (!tried.upstream_request_id.empty())
+    client_.add_header("x-spillway-upstream-request-id", tried.upstream_request_id);
 }
 
 Task<> Exchange::fail(api::ApiError error) {
@@ -250,7 +263,10 @@ void Exchange::write_record() {
   line.bytes_out = client_.body_bytes();
   line.events = events_;
   line.attempts.reserve(tried_.size());
-  for (const Tried& tried : tried_) line.attempts.push_back(tried.line);
+  for (const Tried& tried : tried_) {
+    line.attempts.push_back(tried.line);
+    line.attempts.back().upstream_request_id = tried.upstream_request_id;
+  }
   context_.access_log.write(line);
 }
 

@@ -31,22 +31,24 @@ class Exchange {
   Task<> run();
 
  private:
+  struct Tried {
+    const backend::Backend* backend = nullptr;
+    Outcome outcome;
+    record::AttemptLine line;  // its upstream_request_id is filled in when it is written
+    std::string upstream_request_id;
+  };
+
   Task<> answer();
   Task<bool> try_target(const route::Target& target, const Ask& ask);
   Task<> fail(api::ApiError error);
   Task<> fail_all();
+  void add_refusal(const Tried& tried, api::ApiError& error);
   void commit(std::string_view upstream_fields);
   void keep_alive();
   void add_own_headers();
   void write_record();
   // Nothing: the request's x-spillway-deadline-ms is no number of milliseconds.
   [[nodiscard]] std::optional<Deadline> deadline_of(const route::Route& route) const;
-
-  struct Tried {
-    const backend::Backend* backend = nullptr;
-    Outcome outcome;
-    record::AttemptLine line;
-  };
 
   const Context& context_;
   std::shared_ptr<const route::RouteTable> table_;
@@ -61,7 +63,6 @@ class Exchange {
   const backend::Backend* answered_by_ = nullptr;
   Attempt* current_ = nullptr;
   LoopTimers::Entry keep_alive_timer_;
-  std::string retry_after_;
   std::string_view error_code_;
   TimePoint began_at_;
   double first_token_ms_ = -1;

@@ -8,10 +8,10 @@ namespace spillway::attempt {
 
 namespace {
 
-constexpr std::string_view kOwnPrefix = "x-spillway-";
+constexpr std::size_t kMaxRequestId = 128;  // bytes
 
-bool has_own_prefix(std::string_view name) {
-  return name.size() >= kOwnPrefix.size() && equals_ignore_case(name.substr(0, kOwnPrefix.size()), kOwnPrefix);
+bool has_prefix(std::string_view name, std::string_view prefix) {
+  return name.size() >= prefix.size() && equals_ignore_case(name.substr(0, prefix.size()), prefix);
 }
 
 template <std::size_t N>
@@ -22,11 +22,27 @@ bool is_one_of(std::string_view name, const std::array<std::string_view, N>& nam
   return false;
 }
 
-constexpr std::array<std::string_view, 8> kStaysHere{"authorization",   "x-api-key",    "api-key",          "cookie",
-                                                     "accept-encoding", "content-type", "content-encoding", "via"};
+template <std::size_t N>
+bool has_one_of(std::string_view name, const std::array<std::string_view, N>& prefixes) {
+  for (const std::string_view prefix : prefixes) {
+    if (has_prefix(name, prefix)) return true;
+  }
+  return false;
+}
 
-constexpr std::array<std::string_view, 8> kStaysThere{
-    "set-cookie", "x-request-id", "content-type", "date", "server", "alt-svc", "via", "strict-transport-security"};
+// Of the client's fields these go on, and those that begin so.
+constexpr std::array<std::string_view, 5> kGoesOn{"accept", "accept-language", "user-agent", "traceparent",
+                                                  "tracestate"};
+constexpr std::array<std::string_view, 3> kGoesOnPrefixes{"openai-", "anthropic-", "x-stainless-"};
+
+constexpr std::array<std::string_view, 9> kStaysThere{"set-cookie",   "x-request-id", "request-id",
+                                                      "content-type", "date",         "server",
+                                                      "alt-svc",      "via",          "strict-transport-security"};
+constexpr std::array<std::string_view, 2> kStaysTherePrefixes{"x-spillway-", "access-control-"};
+
+bool goes_on(std::string_view name, const backend::Backend& backend) {
+  return is_one_of(name, kGoesOn) || has_one_of(name, kGoesOnPrefixes) || backend.forwards(name);
+}
 
 // Does a list in one of the Connection fields name `name`? (RFC 9110, 7.6.1)
 bool is_connections_own(const http::Headers& headers, std::string_view name) {
@@ -41,37 +57,59 @@ bool is_connections_own(const http::Headers& headers, std::string_view name) {
   return false;
 }
 
-void append_field(std::string& out, const http::Header& field) {
-  out.append(field.name).append(": ").append(field.value).append("\r\n");
+void append_field(std::string& out, std::string_view name, std::string_view value) {
+  out.append(name).append(": ").append(value).append("\r\n");
 }
 
 }  // namespace
 
-std::string request_head(const backend::Backend& backend, const http::Headers& client, std::size_t body_bytes) {
+bool is_usable_id(std::string_view id) {
+  if (id.empty() || id.size() > kMaxRequestId) return false;
+  for (const char c : id) {
+    if (c < 0x21 || c > 0x7E || c == '"' || c == '\\') return false;
+  }
+  return true;
+}
+
+std::string request_head(const backend::Backend& backend, const http::Headers& client, std::size_t body_bytes,
+                         std::string_view request_id) {
   std::string out;
   out.reserve(backend.chat_head().size() + 512);
   out += backend.chat_head();
   for (const http::Header& field : client) {
-    if (http::is_hop_by_hop(field.name) || is_one_of(field.name, kStaysHere) || has_own_prefix(field.name) ||
-        is_connections_own(client, field.name) || backend.overrides(field.name)) {
+    if (!goes_on(field.name, backend) || is_connections_own(client, field.name) || backend.overrides(field.name))
       continue;
-    }
-    append_field(out, field);
+    append_field(out, field.name, field.value);
   }
+  if (!backend.overrides("x-request-id")) append_field(out, "x-request-id", request_id);
   char digits[24];
   const auto end = std::to_chars(digits, digits + sizeof digits, body_bytes).ptr;
   out.append("Content-Length: ").append(digits, static_cast<std::size_t>(end - digits)).append("\r\n\r\n");
   return out;
 }
 
-void append_response_fields(std::string& out, const http::Headers& upstream) {
+void append_response_fields(std::string& out, const http::Headers& upstream, const backend::Backend& backend) {
+  const std::size_t begin = out.size();
   for (const http::Header& field : upstream) {
-    if (http::is_hop_by_hop(field.name) || is_one_of(field.name, kStaysThere) || has_own_prefix(field.name) ||
-        is_connections_own(upstream, field.name)) {
+    if (http::is_hop_by_hop(field.name) || is_one_of(field.name, kStaysThere) ||
+        has_one_of(field.name, kStaysTherePrefixes) || is_connections_own(upstream, field.name)) {
       continue;
     }
-    append_field(out, field);
+    append_field(out, field.name, field.value);
   }
+  if (const std::string_view id = request_id_of(upstream); !id.empty())
+    append_field(out, "x-spillway-upstream-request-id", id);
+  if (const std::string_view added = std::string_view(out).substr(begin); backend.holds_secret(added)) {
+    const std::string masked = backend.masked(added);
+    out.replace(begin, std::string::npos, masked);
+  }
+}
+
+std::string_view request_id_of(const http::Headers& upstream) {
+  for (const std::string_view name : {"x-request-id", "request-id"}) {
+    if (const std::string_view id = upstream.get(name); is_usable_id(id)) return id;
+  }
+  return {};
 }
 
 }  // namespace spillway::attempt

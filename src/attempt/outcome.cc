@@ -1,5 +1,6 @@
 #include "attempt/outcome.h"
 
+#include "base/text.h"
 #include "record/metrics.h"
 
 namespace spillway::attempt {
@@ -12,7 +13,8 @@ Blame blame(OutcomeClass cls) {
   switch (cls) {
     case OutcomeClass::kAnswered:
     case OutcomeClass::kAbandoned: return Blame::kNobody;
-    case OutcomeClass::kClient: return Blame::kClient;
+    case OutcomeClass::kClient:
+    case OutcomeClass::kNoModel: return Blame::kClient;
     case OutcomeClass::kConfig: return Blame::kOperator;
     default: return Blame::kBackend;
   }
@@ -47,6 +49,13 @@ OutcomeClass class_of_status(int status) {
   if (status >= 500) return OutcomeClass::kServer;
   if (status >= 200 && status < 300) return OutcomeClass::kGarbage;  // 204 and the like hold no answer
   return OutcomeClass::kConfig;
+}
+
+// "model_not_found" (OpenAI, DashScope as "ModelNotFound"), or words: "The model `x` does not exist." (vLLM),
+// "model 'x' not found" (Ollama). A wrong path says "Not Found" or shows a page.
+bool says_no_such_model(const api::openai::UpstreamError& error) {
+  return to_lower(error.code).find("model") != std::string::npos ||
+         to_lower(error.message).find("model") != std::string::npos;
 }
 
 OutcomeClass class_of_connection(http::ClientStatus status, bool head_seen) {

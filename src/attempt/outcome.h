@@ -1,9 +1,12 @@
 // How an Attempt ended, and what follows from it.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "api/openai/chat_answer.h"
+#include "base/time.h"
 #include "http/client.h"
 
 namespace spillway::attempt {
@@ -24,17 +27,27 @@ enum class OutcomeClass {
   kRateLimited,  // 429
   kServer,       // other 5xx, 408, an error object with status 200
   kConfig,       // 3xx, 401, 402, 403, 404 and the like: never heals by itself
+  kNoModel,      // 404: it has no model of the name that the client asked for
   kClient,       // 400, 413, 422: the request is at fault; passed through
   kAbandoned,    // the client left, or the deadline passed: nobody's fault
 };
 
 enum class Blame { kNobody, kBackend, kOperator, kClient };
 
+// What a refusal carried along, for the client of a Route whose only Target it was.
+struct Refusal {
+  std::string code;  // of the upstream's error object
+  std::string type;
+  std::optional<milliseconds> retry_after;  // from the moment when it came
+  std::string rate_fields;                  // header fields about rates, as rendered lines
+};
+
 struct Outcome {
   OutcomeClass cls = OutcomeClass::kAnswered;
   int status = 0;         // of the upstream's answer; 0: there was none
   std::string detail;     // for people; one line
   bool deadline = false;  // the Exchange's deadline passed
+  Refusal refusal = {};
 };
 
 // The word for log, metrics and error messages.
@@ -51,6 +64,9 @@ bool resumable_after_commit(OutcomeClass cls);
 
 // The class of an upstream's status other than 200.
 OutcomeClass class_of_status(int status);
+
+// Does an error with status 404 speak of the model, rather than of the path?
+bool says_no_such_model(const api::openai::UpstreamError& error);
 
 // The class of a failure on the upstream's connection, before the first token.
 OutcomeClass class_of_connection(http::ClientStatus status, bool head_seen);

@@ -2,9 +2,17 @@
 
 #include <algorithm>
 
+#include "config/values.h"
 #include "http/tls.h"
 
 namespace spillway::backend {
+
+namespace {
+
+// Shorter ones ("none", "test") are no secrets, and stand in texts by chance.
+constexpr std::size_t kLeastSecret = 6;  // bytes
+
+}  // namespace
 
 std::string chat_path(const http::Url& base_url) {
   return (base_url.path.empty() ? "/v1" : base_url.path) + "/chat/completions";
@@ -32,13 +40,48 @@ Result<std::shared_ptr<Backend>> Backend::make(const config::Backend& settings, 
 void Backend::render_head(std::string_view key) {
   chat_head_ = "POST " + chat_path(origin_.url) + " HTTP/1.1\r\nHost: " + origin_.url.authority() +
                "\r\nContent-Type: application/json\r\nAccept-Encoding: identity\r\n";
-  if (!key.empty()) chat_head_.append("Authorization: Bearer ").append(key).append("\r\n");
-  for (const auto& [name, value] : settings_.headers) chat_head_.append(name).append(": ").append(value).append("\r\n");
+  secrets_.clear();
+  if (!key.empty()) {
+    chat_head_.append("Authorization: Bearer ").append(key).append("\r\n");
+    learn_secret(key);
+  }
+  for (const auto& [name, value] : settings_.headers) {
+    chat_head_.append(name).append(": ").append(value.value).append("\r\n");
+    if (value.source.empty() && !config::names_a_secret(name)) continue;
+    learn_secret(value.value);
+    // "Bearer SECRET": an upstream repeats the secret alone.
+    learn_secret(std::string_view(value.value).substr(value.value.rfind(' ') + 1));
+  }
+}
+
+void Backend::learn_secret(std::string_view secret) {
+  if (secret.size() < kLeastSecret) return;
+  secrets_.emplace_back(secret);
+  std::sort(secrets_.begin(), secrets_.end(), [](const auto& a, const auto& b) { return a.size() > b.size(); });
 }
 
 bool Backend::overrides(std::string_view header_name) const {
   return std::any_of(settings_.headers.begin(), settings_.headers.end(),
                      [&](const auto& own) { return equals_ignore_case(own.first, header_name); });
+}
+
+bool Backend::forwards(std::string_view header_name) const {
+  return std::any_of(settings_.forward_headers.begin(), settings_.forward_headers.end(),
+                     [&](const std::string& name) { return equals_ignore_case(name, header_name); });
+}
+
+bool Backend::holds_secret(std::string_view text) const {
+  return std::any_of(secrets_.begin(), secrets_.end(),
+                     [&](const std::string& secret) { return text.find(secret) != std::string_view::npos; });
+}
+
+std::string Backend::masked(std::string_view text) const {
+  std::string out(text);
+  for (const std::string& secret : secrets_) {
+    for (std::size_t at = out.find(secret); at != std::string::npos; at = out.find(secret, at + 3))
+      out.replace(at, secret.size(), "***");
+  }
+  return out;
 }
 
 void Backend::set_local(const LocalStatus& status) {

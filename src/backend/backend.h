@@ -45,6 +45,14 @@ class Backend {
   [[nodiscard]] const std::string& chat_head() const { return chat_head_; }
   // The client's field of that name must give way to one of the Backend's own `headers`.
   [[nodiscard]] bool overrides(std::string_view header_name) const;
+  // The client's field of that name goes on, because the Config says so.
+  [[nodiscard]] bool forwards(std::string_view header_name) const;
+
+  // `text` with each occurrence of this Backend's secrets (its key, values of its `headers` that are secret, a local
+  // Replica's key) replaced by "***": what an upstream says may repeat them, and goes to clients and logs.
+  [[nodiscard]] std::string masked(std::string_view text) const;
+  // Whether there is any; cheap.
+  [[nodiscard]] bool holds_secret(std::string_view text) const;
 
   [[nodiscard]] bool is_local() const { return settings_.is_local(); }
   // A Backend that is not local is always ready.
@@ -74,11 +82,13 @@ class Backend {
  private:
   Backend(const config::Backend& settings, record::BackendSeries& series) : settings_(settings), series_(series) {}
   void render_head(std::string_view key);
+  void learn_secret(std::string_view secret);
 
   config::Backend settings_;
   record::BackendSeries& series_;
   http::Origin origin_;
   std::string chat_head_;
+  std::vector<std::string> secrets_;  // longest first
   LocalStatus local_;
   std::vector<Waiter*> waiters_;
 };

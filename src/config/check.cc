@@ -44,6 +44,10 @@ void check_provider(const Placed<Backend>& backend, const Server& server, Proble
     const bool secret = value.base_url.find_first_of("@?#") != std::string::npos;
     problems.add(backend.of("base_url"), (secret ? "this" : excerpt(value.base_url)) + " is no base_url: " + why,
                  "as in: base_url = \"https://api.deepseek.com/v1\"");
+  } else if (const std::string_view endpoint = endpoint_at_end(value.base_url); !endpoint.empty()) {
+    const std::string base = value.base_url.substr(0, value.base_url.rfind(endpoint));
+    problems.add(backend.of("base_url"), excerpt(value.base_url) + " names an endpoint, which Spillway adds itself",
+                 "as an SDK would have it: base_url = " + excerpt(base));
   } else {
     check_not_itself(backend, server, problems);
   }
@@ -76,7 +80,7 @@ void check_local(const Placed<Backend>& backend, Problems& problems) {
     problems.add(backend.of("model"), "the local backend " + value.name + " has no model",
                  "as in: model = \"smollm2:135m\", or the path of a GGUF file");
   }
-  for (const char* key : {"base_url", "api_key", "preset", "ca_file", "headers"}) {
+  for (const char* key : {"base_url", "api_key", "preset", "ca_file", "headers", "forward_headers"}) {
     if (backend.has(key))
       problems.add(backend.of(key), std::string(key) + " makes no sense with an engine", "leave out one of the two");
   }

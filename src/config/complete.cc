@@ -1,4 +1,6 @@
 // Presets and secrets.
+#include <optional>
+
 #include "base/file.h"
 #include "config/check.h"
 #include "config/presets.h"
@@ -23,29 +25,66 @@ bool fits_a_header(std::string_view key) {
   return true;
 }
 
-void look_up_key(Placed<Backend>& backend, Place place, const Environment& environment, Problems& problems) {
-  Secret& key = backend.value.api_key;
+// The text behind env:NAME or file:PATH, without white space around it; nothing: what is wrong was told.
+std::optional<std::string> look_up(const std::string& source, Place place, std::string_view key,
+                                   const Environment& environment, Problems& problems) {
   std::string found;
-  if (key.source.starts_with("env:")) {
-    const std::string name = key.source.substr(4);
+  if (source.starts_with("env:")) {
+    const std::string name = source.substr(4);
     const auto value = environment(name);
     if (!value || trimmed(*value).empty()) {
-      return problems.add(place, "the environment variable " + name + " is not set" + (value ? " to anything" : ""),
-                          "export " + name + "=…, or name another source in api_key");
+      problems.add(place, "the environment variable " + name + " is not set" + (value ? " to anything" : ""),
+                   "export " + name + "=…, or name another source in " + std::string(key));
+      return std::nullopt;
     }
     found = *value;
   } else {
-    const std::string path = key.source.substr(5);
+    const std::string path = source.substr(5);
     auto content = read_file(path, kMaxKeyFile);
-    if (!content) return problems.add(place, content.error().message, content.error().hint);
+    if (!content) {
+      problems.add(place, content.error().message, content.error().hint);
+      return std::nullopt;
+    }
     found = std::move(*content);
-    if (trimmed(found).empty()) return problems.add(place, path + " is empty", "write the key into it");
+    if (trimmed(found).empty()) {
+      problems.add(place, path + " is empty", "write the key into it");
+      return std::nullopt;
+    }
   }
-  key.value = trimmed(found);
-  if (!fits_a_header(key.value)) {
-    key.value.clear();
-    problems.add(place, "the key from " + key.source + " holds spaces, line breaks or other characters that no key has",
-                 "only the key itself may stand there");
+  std::string text(trimmed(found));
+  if (text.size() >= 2 && text.front() == text.back() && (text.front() == '"' || text.front() == '\'')) {
+    problems.add(place, "what " + source + " holds stands in quotes", "take the quotes away: they are sent as well");
+    return std::nullopt;
+  }
+  return text;
+}
+
+void look_up_key(Placed<Backend>& backend, Place place, const Environment& environment, Problems& problems) {
+  Secret& key = backend.value.api_key;
+  auto found = look_up(key.source, place, "api_key", environment, problems);
+  if (!found) return;
+  if (!fits_a_header(*found)) {
+    return problems.add(place,
+                        "the key from " + key.source + " holds spaces, line breaks or other characters that no key has",
+                        "only the key itself may stand there");
+  }
+  key.value = std::move(*found);
+}
+
+void look_up_headers(Placed<Backend>& backend, const Environment& environment, Problems& problems) {
+  for (auto& [name, value] : backend.value.headers) {
+    if (value.source.empty()) continue;
+    const Place place = backend.of("headers");
+    auto found = look_up(value.source, place, "headers", environment, problems);
+    if (!found) continue;
+    for (const char c : *found) {
+      if ((static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7F) {
+        problems.add(place, "the value of the field " + name + " from " + value.source + " holds a control character");
+        found->clear();
+        break;
+      }
+    }
+    value.value = std::move(*found);
   }
 }
 
@@ -64,6 +103,7 @@ void complete_backend(Placed<Backend>& backend, const Environment& environment, 
     }
   }
   if (value.is_local() && !backend.has("tier")) value.tier = Tier::kEdge;
+  look_up_headers(backend, environment, problems);
   if (value.api_key.source.empty()) return;
   look_up_key(backend, backend.has("api_key") ? backend.of("api_key") : backend.of("preset"), environment, problems);
 }

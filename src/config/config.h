@@ -39,6 +39,8 @@ struct Server {
   int threads = 0;  // 0: one per core
   bool require_key = false;
   milliseconds drain_timeout{30'000};
+  std::vector<std::string> cors_origins;  // as a browser sends them: "https://app.example.com"
+  std::vector<std::string> hosts;         // names, without a port
   bool operator==(const Server&) const = default;
 };
 
@@ -89,6 +91,13 @@ struct Secret {
   bool operator==(const Secret&) const = default;
 };
 
+// The value of a header field: from a source as a Secret, or written out.
+struct HeaderValue {
+  std::string source;  // "env:NAME" or "file:PATH"; empty: `value` stands in the file
+  std::string value;
+  bool operator==(const HeaderValue&) const = default;
+};
+
 // [[backend]]
 struct Backend {
   std::string name;
@@ -101,7 +110,8 @@ struct Backend {
   int max_concurrency = 0;
   std::string rate;
   std::string resume = "auto";
-  std::map<std::string, std::string> headers;
+  std::map<std::string, HeaderValue> headers;
+  std::vector<std::string> forward_headers;  // names of further fields of the client that go on
   TimeoutOverrides timeouts;
   std::string ca_file;  // PEM with further trusted certificate authorities; empty: the system's alone
 

@@ -135,6 +135,32 @@ Option<T> text(std::string key, Get get, std::string type, std::string about) {
   return option;
 }
 
+// A list of strings; `why_not` says what is wrong with one, or nothing.
+template <class T, class Get>
+Option<T> texts(std::string key, Get get, std::string item, std::function<std::string(std::string_view)> why_not,
+                std::string about) {
+  Option<T> option{std::move(key), "list of strings", std::move(about), {}, {}};
+  option.read = [get, why_not, example = option.key + " = [\"" + item + "\"]"](const Value& value, T& out,
+                                                                               Problems& problems) {
+    if (value.kind != Kind::kArray) return add_wrong_kind(problems, value, "a list of strings", example);
+    for (const Value& one : value.items) {
+      if (one.kind != Kind::kString) {
+        add_wrong_kind(problems, one, "a string", example);
+      } else if (const std::string why = why_not(one.text); !why.empty()) {
+        problems.add(one.place, excerpt(one.text) + " " + why, "as in: " + example);
+      } else {
+        get(out).push_back(one.text);
+      }
+    }
+  };
+  option.print = [get](const T& from) {
+    std::string out;
+    for (const std::string& one : get(from)) out += (out.empty() ? "[" : ", ") + toml_string(one);
+    return out.empty() ? out : out + "]";
+  };
+  return option;
+}
+
 // A word out of `words`; `set` takes it over, `word_of` gives the one that holds.
 template <class T>
 Option<T> choice(std::string key, std::vector<std::string> words, std::function<void(T&, const std::string&)> set,

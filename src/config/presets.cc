@@ -6,20 +6,21 @@ namespace spillway::config {
 
 namespace {
 
-// Base URLs and key variables as each provider's quick-start page has them, models as its first example names
-// them (read 2026-11): api-docs.deepseek.com, platform.openai.com/docs, docs.anthropic.com,
-// help.aliyun.com/zh/model-studio, github.com/ollama/ollama/blob/main/docs/openai.md,
-// github.com/ggml-org/llama.cpp/tree/master/tools/server, docs.vllm.ai.
+// Base URLs, key variables and current models from each provider's own pages:
+// api-docs.deepseek.com/quick_start/pricing, platform.openai.com/docs/models, platform.claude.com/docs,
+// help.aliyun.com/zh/model-studio, and the servers' READMEs.
 constexpr std::array<Preset, 7> kPresets{{
     {"deepseek", Dialect::kOpenAi, "https://api.deepseek.com/v1", Tier::kCloud, "cn", "DEEPSEEK_API_KEY",
-     "deepseek-chat"},
-    {"openai", Dialect::kOpenAi, "https://api.openai.com/v1", Tier::kCloud, "us", "OPENAI_API_KEY", "gpt-4o-mini"},
-    {"anthropic", Dialect::kAnthropic, "https://api.anthropic.com", Tier::kCloud, "us", "ANTHROPIC_API_KEY", ""},
+     "deepseek-flash", "2026-11-15"},
+    {"openai", Dialect::kOpenAi, "https://api.openai.com/v1", Tier::kCloud, "us", "OPENAI_API_KEY", "gpt-6.2-sol",
+     "2026-11-18"},
+    {"anthropic", Dialect::kAnthropic, "https://api.anthropic.com", Tier::kCloud, "us", "ANTHROPIC_API_KEY", "",
+     "2026-11-24"},
     {"dashscope", Dialect::kOpenAi, "https://dashscope.aliyuncs.com/compatible-mode/v1", Tier::kCloud, "cn",
-     "DASHSCOPE_API_KEY", "qwen-plus"},
-    {"ollama", Dialect::kOpenAi, "http://127.0.0.1:11434/v1", Tier::kEdge, "", "", ""},
-    {"llama.cpp", Dialect::kOpenAi, "http://127.0.0.1:8080/v1", Tier::kEdge, "", "", ""},
-    {"vllm", Dialect::kOpenAi, "http://127.0.0.1:8000/v1", Tier::kEdge, "", "", ""},
+     "DASHSCOPE_API_KEY", "qwen4-max", "2026-11-17"},
+    {"ollama", Dialect::kOpenAi, "http://127.0.0.1:11434/v1", Tier::kEdge, "", "", "", "2026-11-24"},
+    {"llama.cpp", Dialect::kOpenAi, "http://127.0.0.1:8080/v1", Tier::kEdge, "", "", "", "2026-11-24"},
+    {"vllm", Dialect::kOpenAi, "http://127.0.0.1:8000/v1", Tier::kEdge, "", "", "", "2026-11-24"},
 }};
 
 }  // namespace

@@ -16,6 +16,7 @@ struct Preset {
   std::string_view region;         // empty: depends
   std::string_view key_variable;   // where its SDK looks for the key; empty: it needs none
   std::string_view default_model;  // asked for by the embedded default; empty: not used there
+  std::string_view read_on;        // when the provider's pages were read; models are retired within months
 };
 
 // In the order in which the embedded default asks them.

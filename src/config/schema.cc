@@ -42,16 +42,19 @@ bool is_path(std::string_view path) {
   return !path.empty();
 }
 
+bool is_reference(std::string_view text) {
+  return (text.starts_with("env:") && is_variable(text.substr(4))) ||
+         (text.starts_with("file:") && is_path(text.substr(5)));
+}
+
 Option<Backend> api_key_option() {
   Option<Backend> option{"api_key", "reference", "`env:NAME` or `file:PATH`, never the secret itself.", {}, {}};
   option.read = [](const Value& value, Backend& out, Problems& problems) {
     const std::string hint =
         "never the secret itself; as in: api_key = \"env:DEEPSEEK_API_KEY\" or \"file:/run/secrets/deepseek\"";
-    const bool reference =
-        value.kind == Kind::kString && ((value.text.starts_with("env:") && is_variable(value.text.substr(4))) ||
-                                        (value.text.starts_with("file:") && is_path(value.text.substr(5))));
     // What stands there is not told: it may be a secret, behind env: as well.
-    if (!reference) return problems.add(value.place, "api_key has to be env:NAME or file:PATH", hint);
+    if (value.kind != Kind::kString || !is_reference(value.text))
+      return problems.add(value.place, "api_key has to be env:NAME or file:PATH", hint);
     out.api_key.source = value.text;
   };
   option.print = [](const Backend& from) {
@@ -90,11 +93,25 @@ void read_header(const Entry& entry, Backend& out, Problems& problems) {
     if (equals_ignore_case(name, entry.key))
       return problems.add(entry.place, "the field " + entry.key + " is set twice");
   }
-  out.headers[entry.key] = entry.value.text;
+  const std::string& text = entry.value.text;
+  if (text.starts_with("env:") || text.starts_with("file:")) {
+    if (!is_reference(text)) {
+      return problems.add(entry.value.place, "the value of the field " + entry.key + " names no source",
+                          "as in: \"env:TEAM_TOKEN\" or \"file:/run/secrets/team\"");
+    }
+    out.headers[entry.key] = {text, {}};
+    return;
+  }
+  if (names_a_secret(entry.key)) {
+    problems.warn(entry.value.place, "the value of the field " + entry.key + " looks like a secret",
+                  "keep it out of the file: " + entry.key + " = \"env:NAME\" or \"file:PATH\"");
+  }
+  out.headers[entry.key] = {{}, text};
 }
 
 Option<Backend> headers_option() {
-  Option<Backend> option{"headers", "table", "Extra request header fields.", {}, {}};
+  Option<Backend> option{
+      "headers", "table", "Extra request header fields; a value may be `env:NAME` or `file:PATH`.", {}, {}};
   option.read = [](const Value& value, Backend& out, Problems& problems) {
     if (value.kind != Kind::kTable)
       return add_wrong_kind(problems, value, "a table", "headers = { \"x-team\" = \"blue\" }");
@@ -102,40 +119,58 @@ Option<Backend> headers_option() {
   };
   option.print = [](const Backend& from) {
     std::string out;
-    for (const auto& [name, value] : from.headers)
-      out += (out.empty() ? "{ " : ", ") + toml_string(name) + " = " + toml_string(value);
+    for (const auto& [name, value] : from.headers) {
+      const std::string shown = !value.source.empty() ? value.source : names_a_secret(name) ? "***" : value.value;
+      out += (out.empty() ? "{ " : ", ") + toml_string(name) + " = " + toml_string(shown);
+    }
     return out.empty() ? out : out + " }";
   };
   return option;
 }
 
-Option<Backend> engine_args_option() {
-  Option<Backend> option{
-      "engine_args", "list of strings", "Handed on to the engine as they are, behind Spillway's own.", {}, {}};
-  option.read = [](const Value& value, Backend& out, Problems& problems) {
-    const std::string_view example = "engine_args = [\"--flash-attn\", \"on\"]";
-    if (value.kind != Kind::kArray) return add_wrong_kind(problems, value, "a list of strings", example);
-    for (const Value& item : value.items) {
-      if (item.kind != Kind::kString || item.text.find('\0') != std::string::npos) {
-        add_wrong_kind(problems, item, "a string", example);
-      } else {
-        out.engine_args.push_back(item.text);
-      }
-    }
-  };
-  option.print = [](const Backend& from) {
-    std::string out;
-    for (const std::string& argument : from.engine_args) out += (out.empty() ? "[" : ", ") + toml_string(argument);
-    return out.empty() ? out : out + "]";
-  };
-  return option;
+std::string why_no_argument(std::string_view text) {
+  return text.find('\0') == std::string_view::npos ? "" : "holds a NUL character";
+}
+
+// As a browser writes it (RFC 6454, 7): scheme, host and, where it is not the scheme's own, port.
+std::string why_no_origin(std::string_view text) {
+  if (text == "*" || text == "null") return {};
+  const std::size_t colon = text.find("://");
+  if (colon == 0 || colon == std::string_view::npos || colon + 3 == text.size()) return "is no Origin";
+  for (const char c : text.substr(colon + 3)) {
+    if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7F || c == '/' || c == '*') return "is no Origin";
+  }
+  return {};
+}
+
+std::string why_no_host(std::string_view text) {
+  if (text == "*") return {};
+  for (const char c : text) {
+    const bool good =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
+    if (!good) return "is no name of a host (without scheme and port)";
+  }
+  return text.empty() ? "is no name of a host" : "";
+}
+
+// What never goes on, whoever asks for it: it is the client's business with Spillway, or one connection's.
+std::string why_no_forwarded_field(std::string_view name) {
+  if (!is_token(name)) return "is no name of a header field";
+  for (const std::string_view own :
+       {"authorization", "x-api-key", "api-key", "cookie", "host", "content-length", "content-type", "content-encoding",
+        "transfer-encoding", "connection", "keep-alive", "proxy-connection", "proxy-authorization", "te", "trailer",
+        "upgrade", "expect", "accept-encoding", "x-request-id"}) {
+    if (equals_ignore_case(name, own)) return "stays here";
+  }
+  constexpr std::string_view kOwnPrefix = "x-spillway-";
+  return equals_ignore_case(name.substr(0, kOwnPrefix.size()), kOwnPrefix) ? "stays here" : "";
 }
 
 Option<Route> targets_option() {
   Option<Route> option{"targets", "list of tables", "Asked in this order; see below. Required.", {}, {}};
   option.read = [](const Value& value, Route& out, Problems& problems) {
     const std::string_view example =
-        "targets = [{ backend = \"deepseek\", model = \"deepseek-chat\" }, { backend = \"local\" }]";
+        "targets = [{ backend = \"deepseek\", model = \"deepseek-flash\" }, { backend = \"local\" }]";
     if (value.kind != Kind::kArray) return add_wrong_kind(problems, value, "a list of tables", example);
     for (const Value& item : value.items) {
       if (item.kind != Kind::kTable) {
@@ -188,6 +223,10 @@ const Options<Server>& server_options() {
                       "This version knows no keys yet, so it then refuses all."),
       duration<Server>("drain_timeout", FIELD(drain_timeout), milliseconds(0),
                        "After SIGTERM, how long streams may take to end."),
+      texts<Server>("cors_origins", FIELD(cors_origins), "https://app.example.com", why_no_origin,
+                    "Foreign Origins whose pages may ask; those of this machine always may. `*`: all."),
+      texts<Server>("hosts", FIELD(hosts), "llm.example.com", why_no_host,
+                    "Further names under which a loopback listener may be asked; `*`: all."),
       tls_option()};
   return options;
 }
@@ -277,6 +316,8 @@ const Options<Backend>& backend_options() {
         word<Backend>("resume", {"auto", "prefix", "continue_final_message", "assistant", "replay", "none"},
                       FIELD(resume), "How a cut answer is continued here. Not acted on yet."),
         headers_option(),
+        texts<Backend>("forward_headers", FIELD(forward_headers), "x-team", why_no_forwarded_field,
+                       "Further header fields of the client that go on to this Backend."),
         text<Backend>("ca_file", FIELD(ca_file), "path",
                       "PEM file with certificate authorities to trust besides the system's."),
         word<Backend>("engine", {"llama.cpp", "vllm", "tensorrt-llm"}, FIELD(engine),
@@ -293,7 +334,8 @@ const Options<Backend>& backend_options() {
         integer<Backend>("engine_threads", FIELD(engine_threads), 0, 4096, "Threads of the engine; 0: it decides."),
         duration<Backend>("start_timeout", FIELD(start_timeout), milliseconds(100),
                           "From the engine's start to its first good completion."),
-        engine_args_option()};
+        texts<Backend>("engine_args", FIELD(engine_args), "--flash-attn\", \"on", why_no_argument,
+                       "Handed on to the engine as they are, behind Spillway's own.")};
     add_overrides(list);
     return list;
   }();

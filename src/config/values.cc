@@ -127,6 +127,24 @@ std::string why_no_base_url(std::string_view text) {
   return !port.starts_with(':') || !number || *number == 0 ? "its port is no number from 1 to 65535" : "";
 }
 
+std::string_view endpoint_at_end(std::string_view base_url) {
+  while (base_url.ends_with('/')) base_url.remove_suffix(1);
+  for (const std::string_view endpoint : {"/chat/completions", "/completions", "/embeddings", "/responses", "/messages",
+                                          "/models", "/api/chat", "/api/generate"}) {
+    if (base_url.ends_with(endpoint)) return base_url.substr(base_url.size() - endpoint.size());
+  }
+  return {};
+}
+
+bool names_a_secret(std::string_view field) {
+  const std::string name = to_lower(field);
+  for (const std::string_view word :
+       {"key", "token", "secret", "auth", "password", "credential", "cookie", "signature", "session"}) {
+    if (name.find(word) != std::string::npos) return true;
+  }
+  return false;
+}
+
 Address address_of_base_url(std::string_view text) {
   const std::uint16_t own = text.starts_with("https://") ? 443 : 80;
   std::string_view authority = text.substr(text.find("//") + 2);

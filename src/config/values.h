@@ -27,6 +27,12 @@ bool is_rate(std::string_view text);
 // or empty when it is one.
 std::string why_no_base_url(std::string_view text);
 
+// The endpoint that a base_url ends in by mistake, as in ".../v1/chat/completions"; empty: none.
+std::string_view endpoint_at_end(std::string_view base_url);
+
+// Does a header field of that name carry a credential? By the words in it: "x-api-key", "Private-Token".
+bool names_a_secret(std::string_view field);
+
 // Where a good base_url leads: its host without brackets ("localhost" as 127.0.0.1), its port or the scheme's own.
 Address address_of_base_url(std::string_view text);
 

@@ -70,11 +70,12 @@ void ResponseWriter::render_head(int status, std::string_view content_type) {
 
 Task<bool> ResponseWriter::send(int status, std::string_view content_type, std::string_view body) {
   render_head(status, content_type);
-  head_ += "Content-Length: ";
-  append_number(head_, body.size(), 10);
-  head_ += close_after_ ? "\r\nConnection: close\r\n\r\n"
-           : http_1_0_  ? "\r\nConnection: keep-alive\r\n\r\n"
-                        : "\r\n\r\n";
+  if (status != 204) {  // which may not have one (RFC 9110, 8.6)
+    head_ += "Content-Length: ";
+    append_number(head_, body.size(), 10);
+    head_ += "\r\n";
+  }
+  head_ += close_after_ ? "Connection: close\r\n\r\n" : http_1_0_ ? "Connection: keep-alive\r\n\r\n" : "\r\n";
   std::array<asio::const_buffer, 2> buffers{buffer(head_), buffer(head_only_ ? std::string_view() : body)};
   std::span<asio::const_buffer> left(buffers.data(), head_only_ || body.empty() ? 1 : 2);
   body_bytes_ = head_only_ ? 0 : body.size();

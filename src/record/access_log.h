@@ -22,6 +22,8 @@ struct AttemptLine {
   double connect_ms = -1;    // -1: the connection was there already
   double first_token_ms = -1;
   double total_ms = 0;
+  bool repeated = false;                      // on a new connection, the kept one being dead
+  std::string_view upstream_request_id = {};  // the provider's own id of it; empty: it gave none
 };
 
 // One Exchange. Views have to live until the line is written into the buffer, no longer.

@@ -63,9 +63,44 @@ std::string_view code_of(int status) {
   }
 }
 
+// The page's browser lets it see the answer (Fetch, 3.2.3), and the fields that tell what became of the request.
+void allow_page(http::ResponseWriter& response, std::string_view origin) {
+  response.add_header("Access-Control-Allow-Origin", origin);
+  response.add_header("Access-Control-Expose-Headers",
+                      "x-request-id, x-spillway-backend, x-spillway-attempts, x-spillway-cache, "
+                      "x-spillway-upstream-request-id, retry-after");
+  response.add_header("Vary", "Origin");
+}
+
+// What the browser asks before it sends more than a plain form could (Fetch, 3.2.2).
+void answer_preflight(http::ResponseWriter& response, const http::Request& request) {
+  response.add_header("Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS");
+  response.add_header("Access-Control-Max-Age", "600");
+  if (const std::string_view fields = request.headers.get("access-control-request-headers"); !fields.empty())
+    response.add_header("Access-Control-Allow-Headers", fields);
+  if (request.headers.get("access-control-request-private-network") == "true")
+    response.add_header("Access-Control-Allow-Private-Network", "true");
+}
+
 }  // namespace
 
 Task<> Endpoints::handle(http::ServerConnection& connection, const http::Request& request) {
+  if (const auto refusal = current_.origins->check(request.headers)) {
+    co_await refuse(connection, refusal->status, refusal->code, refusal->message);
+    co_return;
+  }
+  if (const std::string_view origin = request.headers.get("origin"); !origin.empty()) {
+    allow_page(connection.response(), origin);
+    if (request.method == http::Method::kOptions && request.headers.has("access-control-request-method")) {
+      answer_preflight(connection.response(), request);
+      co_await connection.response().send(204, {}, {});
+      co_return;
+    }
+  }
+  co_await serve(connection, request);
+}
+
+Task<> Endpoints::serve(http::ServerConnection& connection, const http::Request& request) {
   http::ResponseWriter& response = connection.response();
   const std::string_view path = request.path;
   std::string_view allowed;
@@ -95,6 +130,14 @@ Task<> Endpoints::handle(http::ServerConnection& connection, const http::Request
   }
   if (const auto refusal = admit::check_api_key(current_.config->server, request.headers)) {
     co_await refuse(connection, refusal->status, refusal->code, refusal->message);
+    co_return;
+  }
+  const std::string_view coding = request.headers.get("content-encoding");
+  if (path == kChat && !coding.empty() && !equals_ignore_case(coding, "identity")) {
+    response.add_header("Accept-Encoding", "identity");
+    co_await refuse(connection, 415, "invalid_request",
+                    "the body is encoded as " + std::string(coding.substr(0, 60)) +
+                        ", which this gateway does not decode; send it as it is, without Content-Encoding");
     co_return;
   }
   if (path == kChat) {

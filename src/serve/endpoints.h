@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "admit/origin.h"
 #include "attempt/context.h"
 #include "config/config.h"
 #include "http/server.h"
@@ -15,6 +16,7 @@ namespace spillway::serve {
 struct Generation {
   std::shared_ptr<const config::Config> config;
   std::shared_ptr<const route::RouteTable> table;
+  std::shared_ptr<const admit::OriginRules> origins;
 };
 
 // One for each worker thread.
@@ -26,6 +28,7 @@ class Endpoints : public http::Handler {
   std::string render_failure(int status, std::string_view what) override;
 
  private:
+  Task<> serve(http::ServerConnection& connection, const http::Request& request);
   Task<> models(http::ServerConnection& connection, const http::Request& request);
   Task<> readiness(http::ServerConnection& connection);
   Task<> refuse(http::ServerConnection& connection, int status, std::string_view code, std::string message);

@@ -89,7 +89,11 @@ Gateway::Gateway(Options options)
     : options_(std::move(options)),
       config_(std::make_shared<const config::Config>(options_.config)),
       began_at_(now()),
-      admin_handler_({[this] { return metrics_text(); }, [this] { return status(); }}),
+      admin_handler_({[this] { return metrics_text(); }, [this] { return status(); },
+                      [this] {
+                        return std::make_shared<const admit::OriginRules>(
+                            config_->server.admin_listen, std::vector<std::string>(), config_->server.hosts);
+                      }}),
       admin_server_(loop_, timers_, admin_handler_, admin_limits(), std::make_shared<std::atomic<std::uint32_t>>(0)),
       watch_timer_(timers_, [this] { watch(); }),
       drain_timer_(timers_, [this] { cut_off(); }),

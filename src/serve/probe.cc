@@ -68,7 +68,7 @@ Task<Status> probe(asio::io_context& loop, LoopTimers& timers, http::Resolver& r
   if (answer.code != 200) {
     co_return Error{ErrorCode::kInternal,
                     "its first completion was refused with " + std::to_string(answer.code) + ": " +
-                        api::openai::error_message_of(text),
+                        api::openai::read_error(text).message,
                     {}};
   }
   if (api::openai::read_answer(text).kind != api::openai::Answer::Kind::kGood) {

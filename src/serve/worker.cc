@@ -77,7 +77,9 @@ void Worker::adopt(std::shared_ptr<const config::Config> config) {
     next.emplace(settings.name, std::move(*made));
   }
   backends_ = std::move(next);
-  current_ = {config, std::make_shared<const route::RouteTable>(*config, backends_, metrics_)};
+  current_ = {config, std::make_shared<const route::RouteTable>(*config, backends_, metrics_),
+              std::make_shared<const admit::OriginRules>(config->server.listen, config->server.cors_origins,
+                                                         config->server.hosts)};
   pool_.set_limits(upstream_limits(config->limits));
   server_.set_limits(server_limits(config->limits));
 }

@@ -199,13 +199,22 @@ TEST(Answer, anything_else_is_garbage) {
     EXPECT_EQ(answer(good.substr(0, at)).kind, Answer::Kind::kGarbage) << at;
 }
 
-TEST(ErrorMessage, is_found_where_there_is_one) {
-  const auto of = [](std::string_view body) { return error_message_of(Padded(body).view()); };
-  EXPECT_EQ(of(R"({"error":{"message":"bad key","code":1}})"), "bad key");
-  EXPECT_EQ(of(R"({"error":"text"})"), "text");
-  EXPECT_EQ(of(R"({"message":"x"})"), "");
-  EXPECT_EQ(of("<html>"), "");
-  EXPECT_EQ(of(""), "");
+TEST(ReadError, takes_message_type_and_code_from_where_they_stand) {
+  const auto of = [](std::string_view body) {
+    const UpstreamError error = read_error(Padded(body).view());
+    return error.message + "|" + error.type + "|" + error.code;
+  };
+  EXPECT_EQ(of(R"({"error":{"message":"bad key","code":1,"type":"t","param":null}})"), "bad key|t|1");
+  EXPECT_EQ(of(R"({"error":{"code":"1305","message":"busy"}})"), "busy||1305");
+  EXPECT_EQ(of(R"({"error":"text"})"), "text||");
+  EXPECT_EQ(of(R"({"message":"x","code":20012,"data":null})"), "x||20012");
+  EXPECT_EQ(of(R"({"object":"error","message":"gone","type":"NotFoundError","code":404})"), "gone|NotFoundError|404");
+  EXPECT_EQ(of(R"({"error":null,"message":"x"})"), "x||");
+  EXPECT_EQ(of(R"({"error":{"message":{"nested":1},"code":1.5,"type":true}})"), "||");
+  EXPECT_EQ(of(R"([{"loc":["body"]}])"), "||");
+  EXPECT_EQ(of("<html>"), "||");
+  EXPECT_EQ(of(""), "||");
+  EXPECT_EQ(read_error(Padded(R"({"error":")" + std::string(5000, 'x') + R"("})").view()).message.size(), 300u);
 }
 
 TEST(Events, what_is_added_is_a_chunk_of_the_same_stream) {

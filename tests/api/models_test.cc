@@ -11,11 +11,12 @@ using nlohmann::json;
 
 TEST(Models, a_list_is_what_the_sdks_read) {
   const json list =
-      json::parse(render_models({{"deepseek-chat", "deepseek"}, {"smollm2:135m", "local"}}, 1'700'000'000));
+      json::parse(render_models({{"deepseek-flash", "deepseek"}, {"smollm2:135m", "local"}}, 1'700'000'000));
   EXPECT_EQ(list["object"], "list");
   ASSERT_EQ(list["data"].size(), 2u);
-  EXPECT_EQ(list["data"][0],
-            json({{"id", "deepseek-chat"}, {"object", "model"}, {"created", 1'700'000'000}, {"owned_by", "deepseek"}}));
+  EXPECT_EQ(
+      list["data"][0],
+      json({{"id", "deepseek-flash"}, {"object", "model"}, {"created", 1'700'000'000}, {"owned_by", "deepseek"}}));
   EXPECT_EQ(list["data"][1]["id"], "smollm2:135m");
 }
 

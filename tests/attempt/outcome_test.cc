@@ -31,6 +31,7 @@ constexpr Row kTable[] = {
     {C::kRateLimited, "rate_limited", Blame::kBackend, true, false},
     {C::kServer, "server", Blame::kBackend, true, true},
     {C::kConfig, "config", Blame::kOperator, true, false},
+    {C::kNoModel, "no_model", Blame::kClient, true, false},
     {C::kClient, "client", Blame::kClient, false, false},
     {C::kAbandoned, "abandoned", Blame::kNobody, false, false},
 };
@@ -74,6 +75,15 @@ TEST(Outcome, failures_of_the_connection_have_their_classes) {
   EXPECT_EQ(class_of_connection(ClientStatus::kClosed, true), C::kCut);
   EXPECT_EQ(class_of_connection(ClientStatus::kGarbage, true), C::kGarbage);
   EXPECT_EQ(class_of_connection(ClientStatus::kAborted, true), C::kAbandoned);
+}
+
+TEST(Outcome, a_404_speaks_of_the_model_or_of_the_path) {
+  EXPECT_TRUE(says_no_such_model({"", "", "model_not_found"}));
+  EXPECT_TRUE(says_no_such_model({"", "", "ModelNotFound"}));
+  EXPECT_TRUE(says_no_such_model({"The model `x` does not exist.", "NotFoundError", "404"}));
+  EXPECT_TRUE(says_no_such_model({"model 'x' not found", "api_error", ""}));
+  EXPECT_FALSE(says_no_such_model({"Not Found", "", ""}));
+  EXPECT_FALSE(says_no_such_model({}));
 }
 
 }  // namespace

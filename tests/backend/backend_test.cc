@@ -61,7 +61,7 @@ TEST_F(Backends, the_head_names_path_host_key_and_own_headers) {
   settings.name = "cloud";
   settings.base_url = "http://api.example.com:8080/v1";
   settings.api_key.value = "sk-1";
-  settings.headers = {{"X-Org", "o"}, {"User-Agent", "mine"}};
+  settings.headers = {{"X-Org", {"", "o"}}, {"User-Agent", {"", "mine"}}};
   const auto backend = make(settings);
   EXPECT_EQ(backend->chat_head(),
             "POST /v1/chat/completions HTTP/1.1\r\nHost: api.example.com:8080\r\nContent-Type: application/json\r\n"
@@ -70,6 +70,23 @@ TEST_F(Backends, the_head_names_path_host_key_and_own_headers) {
   EXPECT_FALSE(backend->overrides("accept"));
   EXPECT_TRUE(backend->ready());
   EXPECT_FALSE(backend->loading());
+}
+
+TEST_F(Backends, its_secrets_are_masked_in_what_an_upstream_says) {
+  config::Backend settings;
+  settings.name = "cloud";
+  settings.base_url = "http://api.example.com";
+  settings.api_key.value = "sk-secret-1";
+  settings.headers = {{"X-Team", {"env:TEAM", "team-secret"}},
+                      {"Private-Token", {"", "Basic literal-secret"}},
+                      {"X-Plain", {"", "plain-value"}},
+                      {"X-Key", {"", "short"}}};
+  const auto backend = make(settings);
+  EXPECT_EQ(backend->masked("a sk-secret-1sk-secret-1 b team-secret, literal-secret; plain-value short"),
+            "a ****** b ***, ***; plain-value short");
+  EXPECT_TRUE(backend->holds_secret("x=sk-secret-1"));
+  EXPECT_FALSE(backend->holds_secret("sk-secret-"));
+  EXPECT_EQ(backend->masked("nothing to hide"), "nothing to hide");
 }
 
 TEST_F(Backends, without_a_key_there_is_no_authorization) {

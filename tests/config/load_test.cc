@@ -134,7 +134,7 @@ TEST(EmbeddedDefault, providers_with_a_key_go_before_the_local_model) {
   const auto loaded = embedded_default(environment_of({{"DASHSCOPE_API_KEY", "b"}, {"DEEPSEEK_API_KEY", "a"}}));
   ASSERT_TRUE(loaded.config.has_value());
   EXPECT_THAT(target_names(*loaded.config), ElementsAre("deepseek", "dashscope", "local"));
-  EXPECT_EQ(loaded.config->routes.at(0).targets.at(0).model, "deepseek-chat");
+  EXPECT_EQ(loaded.config->routes.at(0).targets.at(0).model, "deepseek-flash");
 }
 
 TEST(EmbeddedDefault, a_key_that_is_empty_counts_as_none) {

@@ -32,8 +32,8 @@ class Mistakes : public testing::TestWithParam<fs::path> {};
 
 TEST_P(Mistakes, are_told_all_at_once) {
   const fs::path file = GetParam();
-  const auto loaded =
-      load_text(content(file), file.filename(), environment_of({{"SPACED_KEY", "a b"}, {"EMPTY_KEY", ""}}));
+  const auto loaded = load_text(content(file), file.filename(),
+                                environment_of({{"SPACED_KEY", "a b"}, {"EMPTY_KEY", ""}, {"QUOTED_KEY", "\"sk-1\""}}));
   EXPECT_FALSE(loaded.config.has_value());
   std::string told;
   for (const Problem& problem : loaded.problems) told += problem.to_string() + "\n";

@@ -25,6 +25,8 @@ admin_listen = "[::1]:9"
 threads = 3
 require_key = true
 drain_timeout = "1500ms"
+cors_origins = ["https://a.example", "null"]
+hosts = ["llm.example"]
 [limits]
 max_body = "1MB"
 max_header = "300B"
@@ -57,7 +59,8 @@ region = "eu"
 max_concurrency = 4
 rate = "60/m"
 resume = "none"
-headers = { "x-a" = "1", "x-b" = "ü" }
+headers = { "x-a" = "1", "x-b" = "ü", "x-team-token" = "env:KEY" }
+forward_headers = ["x-team"]
 ca_file = "/ca.pem"
 idle_timeout = "3s"
 min_tokens_per_second = 1.25
@@ -104,6 +107,21 @@ TEST(Print, a_secret_is_told_by_its_source_alone) {
   const std::string text = print(*loaded.config);
   EXPECT_THAT(text, testing::HasSubstr("api_key = \"env:KEY\""));
   EXPECT_THAT(text, testing::Not(testing::HasSubstr("sk-secret")));
+}
+
+TEST(Print, a_header_field_that_names_a_secret_is_masked) {
+  const auto loaded = load_text(
+      "[[backend]]\nname = \"a\"\nbase_url = \"http://x\"\nheaders = { \"X-Team-Token\" = \"literal-secret\", "
+      "\"x-key\" = "
+      "\"env:KEY\", \"x-plain\" = \"blue\" }\n",
+      "t.toml", kEnvironment);
+  ASSERT_TRUE(loaded.config.has_value());
+  const std::string text = print(*loaded.config);
+  EXPECT_THAT(text, testing::HasSubstr(R"("X-Team-Token" = "***", "x-key" = "env:KEY", "x-plain" = "blue")"));
+  EXPECT_THAT(text, testing::Not(testing::HasSubstr("secret")));
+  ASSERT_EQ(loaded.warnings.size(), 1u);
+  EXPECT_THAT(loaded.warnings[0].to_string(), testing::HasSubstr("looks like a secret"));
+  EXPECT_THAT(loaded.warnings[0].to_string(), testing::Not(testing::HasSubstr("literal-secret")));
 }
 
 }  // namespace

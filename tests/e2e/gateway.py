@@ -189,6 +189,11 @@ class Gateway:
         file = self.data / "log" / "access.jsonl"
         return file.read_text() if file.exists() else ""
 
+    def access_log_lines(self, count: int) -> list[str]:
+        """Its lines, as soon as there are `count` of them."""
+        return eventually(f"{count} lines are in the access log",
+                          lambda: len(lines := self.access_log().splitlines()) >= count and lines, 2)
+
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 

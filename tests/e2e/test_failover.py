@@ -15,6 +15,7 @@ from http_client import Connection, chat, chat_body, open_stream, stream_chat
 from replies import (LAST_CHUNK, SSE_HEADERS, Close, Pause, Repeat, Reply, Reset, Send, Silence, answer, begun, chunk,
                      completion, delta, error, error_body, events, head, sse, stream, usage_event, whole)
 
+pytestmark = pytest.mark.sanitized
 KEEP_ALIVE = [("Content-Type", "text/event-stream"), ("Transfer-Encoding", "chunked")]
 HTML = "<!DOCTYPE html><html><body>502 Bad Gateway</body></html>"
 
@@ -141,13 +142,13 @@ def test_a_name_that_does_not_resolve_goes_to_the_next_target(gateway, upstream)
     assert chat(served.port).header("x-spillway-backend") == "b"
 
 
-def test_gzip_answers_are_decoded_or_that_backend_is_left(failing_pair):
+def test_a_backend_that_sends_gzip_unasked_is_left(failing_pair):
     failing, _, gateway = failing_pair
     packed = gzip.compress(json.dumps(completion("unpacked")).encode())
     failing.script(whole(200, packed, [("Content-Encoding", "gzip")]))
     got = chat(gateway.port)
     assert got.header("content-encoding") is None
-    assert (got.text, got.header("x-spillway-backend")) in (("unpacked", "a"), ("Hello there", "b"))
+    assert (got.text, got.header("x-spillway-backend")) == ("Hello there", "b")
 
 
 def test_a_slow_first_token_within_the_timeout_is_waited_for(gateway, upstream, second_upstream):
@@ -191,13 +192,13 @@ def test_when_all_fail_each_attempt_is_listed(gateway, upstream, second_upstream
     backends = [openai_backend("cloudy", upstream.port), openai_backend("rainy", second_upstream.port),
                 openai_backend("gone", refusing_port)]
     served = gateway(config_text(backends, defaults=timeouts(0.3)))
-    upstream.script(error(503, "secret upstream text"))
+    upstream.script(error(503, "the upstream's own words"))
     second_upstream.script(Reply((Silence(),)))
     got = chat(served.port, chat_body(stream=streamed))
     assert (got.status, got.error["code"]) == (502, "all_targets_failed")
     message = got.error["message"]
     assert message.index("cloudy") < message.index("rainy") < message.index("gone")
-    assert "503" in message and "overload" in message and "connect" in message
+    assert "overload 503 (the upstream's own words)" in message and "connect" in message
     assert got.attempts == 3 and got.header("x-request-id")
 
 
@@ -208,7 +209,7 @@ def test_when_all_say_429_the_client_gets_429(failing_pair, streamed):
     good.script(error(429, headers=[("Retry-After", "3")]))
     got = chat(gateway.port, chat_body(stream=streamed))
     good.script(answer())
-    assert (got.status, got.error["code"]) == (429, "all_targets_failed")
+    assert (got.status, got.error["code"], got.header("retry-after")) == (429, "all_targets_failed", "3")
     assert "429" in got.error["message"] and got.attempts == 2
 
 
@@ -249,7 +250,7 @@ def test_a_deadline_after_the_first_token_is_told_in_band(gateway, upstream):
         milliseconds = str(int(slow(0.5) * 1000))
         got = open_stream(connection, None, [("x-spillway-deadline-ms", milliseconds)]).rest()
     assert got.text.startswith("ab") and got.done == 0
-    assert [found["code"] for found in got.errors] in (["deadline_exceeded"], ["stream_broken"])
+    assert [found["code"] for found in got.errors] == ["deadline_exceeded"]
 
 
 @pytest.mark.parametrize("value", ["-5", "soon", "1e3"])

@@ -135,14 +135,14 @@ TEST_F(Routes, time_limits_of_a_route_go_before_those_of_a_backend_and_these_bef
 }
 
 TEST_F(Routes, models_are_names_that_clients_can_count_on_each_once) {
-  add("*", {{"cloud", "deepseek-chat", 1}, {"local", "", 1}});
+  add("*", {{"cloud", "deepseek-flash", 1}, {"local", "", 1}});
   add("fast", {{"local", "", 1}});
   add("gpt-*", {{"cloud", "", 1}});
-  EXPECT_EQ(model_names(), (std::vector<std::string>{"fast@local", "smollm2:135m@cloud", "deepseek-chat@cloud"}));
+  EXPECT_EQ(model_names(), (std::vector<std::string>{"fast@local", "smollm2:135m@cloud", "deepseek-flash@cloud"}));
 }
 
 TEST_F(Routes, a_targets_name_that_no_route_answers_to_is_not_told) {
-  add("fast", {{"cloud", "deepseek-chat", 1}});
+  add("fast", {{"cloud", "deepseek-flash", 1}});
   EXPECT_EQ(model_names(), (std::vector<std::string>{"fast@cloud"}));
 }
 
@@ -152,9 +152,9 @@ TEST_F(Routes, a_route_that_asks_for_a_label_is_not_promised_to_all) {
 }
 
 TEST_F(Routes, a_model_is_told_with_the_backend_that_is_asked_first_for_it) {
-  add("*", {{"local", "", 1}, {"cloud", "deepseek-chat", 1}});
-  add("deepseek-chat", {{"cloud", "", 1}});
-  EXPECT_EQ(model_names(), (std::vector<std::string>{"deepseek-chat@cloud", "smollm2:135m@local"}));
+  add("*", {{"local", "", 1}, {"cloud", "deepseek-flash", 1}});
+  add("deepseek-flash", {{"cloud", "", 1}});
+  EXPECT_EQ(model_names(), (std::vector<std::string>{"deepseek-flash@cloud", "smollm2:135m@local"}));
 }
 
 TEST_F(Routes, each_has_its_own_series) {

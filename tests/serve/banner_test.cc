@@ -22,7 +22,7 @@ config::Config two_backends() {
   local.tier = Tier::kEdge;
   config.backends = {cloud, local};
   config::Route route;
-  route.targets = {{"deepseek", "deepseek-chat", 1}, {"local", "", 1}};
+  route.targets = {{"deepseek", "deepseek-flash", 1}, {"local", "", 1}};
   config.routes = {route};
   return config;
 }
@@ -35,7 +35,7 @@ TEST(Banner, tells_addresses_and_backends_in_order) {
 }
 
 TEST(Banner, the_curl_line_asks_for_a_model_that_the_route_knows) {
-  EXPECT_THAT(banner(two_backends()), HasSubstr(R"("model":"deepseek-chat","stream":true)"));
+  EXPECT_THAT(banner(two_backends()), HasSubstr(R"("model":"deepseek-flash","stream":true)"));
   config::Config local_first = two_backends();
   local_first.routes[0].targets.erase(local_first.routes[0].targets.begin());
   EXPECT_THAT(banner(local_first), HasSubstr(R"("model":"smollm2:135m")"));

@@ -44,6 +44,19 @@ std::string error_text(ondemand::value value) {
   return std::string(text.substr(0, kMaxErrorText));
 }
 
+// A text, or a whole number written out; empty for anything else.
+std::string short_text(ondemand::value value) {
+  json_type type{};
+  std::string_view text;
+  if (value.type().get(type)) return {};
+  if (type == json_type::number) {
+    std::int64_t number = 0;
+    return value.get_int64().get(number) ? std::string() : std::to_string(number);
+  }
+  if (type != json_type::string || value.get_string().get(text)) return {};
+  return std::string(text.substr(0, kMaxErrorText));
+}
+
 // A message or a delta: both name what they carry alike.
 struct Carried {
   bool token = false;
@@ -197,12 +210,36 @@ Answer read_answer(std::string_view body) {
   return answer;
 }
 
-std::string error_message_of(std::string_view body) {
+UpstreamError read_error(std::string_view body) {
+  UpstreamError error;
   ondemand::document document;
   ondemand::object object;
+  if (!open_object(body, document, object)) return error;
   ondemand::value value;
-  if (!open_object(body, document, object) || object["error"].get(value)) return {};
-  return error_text(value);
+  json_type type{};
+  if (!object["error"].get(value) && !value.type().get(type) && type != json_type::null) {
+    std::string_view text;
+    if (type == json_type::string) {
+      if (!value.get_string().get(text)) error.message = text.substr(0, kMaxErrorText);
+      return error;
+    }
+    if (value.get_object().get(object)) return error;
+  } else if (object.reset().error()) {
+    return error;
+  }
+  for (auto field : object) {
+    std::string_view key;
+    ondemand::value member;
+    if (field.unescaped_key().get(key) || field.value().get(member)) break;
+    if (key == "message") {
+      error.message = short_text(member);
+    } else if (key == "type") {
+      error.type = short_text(member);
+    } else if (key == "code") {
+      error.code = short_text(member);
+    }
+  }
+  return error;
 }
 
 std::string role_event(const Chunk& first) {

@@ -43,8 +43,14 @@ struct Answer {
 };
 Answer read_answer(std::string_view body);
 
-// `error.message` of a Backend's error body, shortened; empty where it has none.
-std::string error_message_of(std::string_view body);
+// What a Backend's error body says: `error`, as an object or as a text, or the same members without it around them
+// (Mistral, SiliconFlow). Texts are shortened; a numeric code is written out. Empty where it does not say.
+struct UpstreamError {
+  std::string message;
+  std::string type;
+  std::string code;
+};
+UpstreamError read_error(std::string_view body);
 
 // Data of events that a Backend left out and Spillway adds, as whole SSE events.
 std::string role_event(const Chunk& first);

@@ -114,6 +114,8 @@ ApiError twice(std::string_view key) {
 }  // namespace
 
 std::variant<ChatRequest, ApiError> decode_chat_request(std::string_view body) {
+  if (body.starts_with("\xEF\xBB\xBF"))
+    return invalid_request("the body begins with a byte order mark; send the JSON object alone");
   thread_local ondemand::parser parser;
   ChatRequest request;
   ondemand::document document;
