@@ -92,14 +92,12 @@ void Backend::set_local(const LocalStatus& status) {
     render_head(status.key);
   }
   if (status.state == LocalStatus::State::kLoading) return;
-  // notify() runs the waiter's coroutine, which may come back here: take the list first.
-  const std::vector<Waiter*> waiters = std::exchange(waiters_, {});
-  for (Waiter* waiter : waiters) waiter->event_.notify();
+  waiters_.notify_all();
 }
 
 void Backend::Waiter::abort() {
   aborted_ = true;
-  if (waiting_) event_.notify();
+  if (waiting_) node_.event.notify();
 }
 
 Task<Backend::Wait> Backend::wait_ready(LoopTimers& timers, TimePoint until, std::size_t max_waiting, Waiter& waiter) {
@@ -109,14 +107,14 @@ Task<Backend::Wait> Backend::wait_ready(LoopTimers& timers, TimePoint until, std
   if (waiters_.size() >= max_waiting) co_return Wait::kTooMany;
   LoopTimers::Entry timer(timers, [&waiter] {
     waiter.late_ = true;
-    waiter.event_.notify();
+    waiter.node_.event.notify();
   });
   timer.arm(until);
-  waiters_.push_back(&waiter);
+  waiters_.add(waiter.node_);
   waiter.waiting_ = true;
-  co_await waiter.event_.wait();
+  co_await waiter.node_.event.wait();
   waiter.waiting_ = false;
-  std::erase(waiters_, &waiter);
+  waiter.node_.unlink();
   if (waiter.aborted_) co_return Wait::kAborted;
   if (ready()) co_return Wait::kReady;
   co_return waiter.late_ ? Wait::kLate : Wait::kStopped;

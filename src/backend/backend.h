@@ -6,9 +6,9 @@
 #include <string_view>
 #include <vector>
 
-#include "base/event.h"
 #include "base/loop_timers.h"
 #include "base/result.h"
+#include "base/wait_list.h"
 #include "config/config.h"
 #include "http/client.h"
 #include "record/metrics.h"
@@ -73,7 +73,7 @@ class Backend {
 
    private:
     friend class Backend;
-    Event event_;
+    WaitList::Node node_;
     bool waiting_ = false;
     bool late_ = false;
     bool aborted_ = false;
@@ -90,7 +90,7 @@ class Backend {
   std::string chat_head_;
   std::vector<std::string> secrets_;  // longest first
   LocalStatus local_;
-  std::vector<Waiter*> waiters_;
+  WaitList waiters_;
 };
 
 // "/v1/chat/completions" for a base URL without a path; otherwise that path and "/chat/completions",

@@ -12,9 +12,14 @@ constexpr std::size_t kIdleBuffer = 16384;  // an idle connection gives larger b
 }  // namespace
 
 ClientConnection::ClientConnection(asio::io_context& loop, LoopTimers& timers, ParserLimits limits)
-    : stream_(std::make_shared<Stream>(Socket(loop))), parser_(limits), timer_(timers, [this] {
+    : loop_(loop),
+      timers_(timers),
+      stream_(std::make_shared<Stream>(Socket(loop))),
+      parser_(limits),
+      timer_(timers, [this] {
         timed_out_ = true;
         stream_->close();
+        if (race_) race_->stop();
       }) {}
 
 ClientStatus ClientConnection::ended(ClientStatus otherwise, const ErrorStatus& ec) {
@@ -38,20 +43,22 @@ Task<ClientStatus> ClientConnection::open(const Origin& origin, Resolver& resolv
     co_return found.status == asio::error::timed_out ? ClientStatus::kTimeout : ClientStatus::kResolveFailed;
   }
   timer_.arm(until);
-  ErrorStatus ec;
-  for (std::size_t i = 0; i < found.endpoints.size(); ++i) {
-    if (i > 0) {
-      // A socket that failed to connect may not be used again (POSIX leaves its state open).
-      stream_ = std::make_shared<Stream>(Socket(stream_->socket().get_executor()));
-    }
-    ec = co_await stream_->connect(found.endpoints[i]);
-    if (!ec || aborted_ || timed_out_) break;
-  }
+  race_ = std::make_shared<AddressRace>(loop_, timers_, std::move(found.endpoints));
+  const std::shared_ptr<AddressRace> race = race_;
+  ErrorStatus ec = co_await race->run();
+  race_.reset();
   if (ec || aborted_ || timed_out_) co_return ended(ClientStatus::kConnectFailed, ec);
+  resolver.prefer(origin.url.host, race->address().address());
+  stream_ = std::make_shared<Stream>(race->take_socket());
   stream_->prepare();
+  opened_at_ = now();
   if (origin.url.tls) {
     ec = co_await stream_->start_tls(origin.tls, origin.url.host);
-    if (ec || aborted_ || timed_out_) co_return ended(ClientStatus::kTlsFailed, ec);
+    if (ec || aborted_ || timed_out_) {
+      const ClientStatus status = ended(ClientStatus::kTlsFailed, ec);
+      if (status == ClientStatus::kTlsFailed) failure_ = stream_->tls_failure(ec);
+      co_return status;
+    }
   }
   timer_.disarm();
   co_return ClientStatus::kOk;
@@ -59,33 +66,60 @@ Task<ClientStatus> ClientConnection::open(const Origin& origin, Resolver& resolv
 
 Task<ClientStatus> ClientConnection::send(std::span<asio::const_buffer> buffers, TimePoint until) {
   anything_received_ = false;
-  complete_ = false;
+  complete_ = refused_early_ = false;
+  parsed_ = ParseStatus::kNeedMore;
   ErrorStatus ec;
   if (const auto done = stream_->try_write(buffers)) {
     ec = *done;
   } else {
+    // It takes a while: an upstream that does not want the rest says so meanwhile, and then reads no more.
+    stream_->on_read([this] { read_while_sending(); });
+    stream_->start_read();
     timer_.arm(until);
     ec = co_await stream_->write(buffers);
     timer_.disarm();
+    stream_->on_read({});
   }
+  if (aborted_ || timed_out_ || (ec && stream_->closed())) co_return ended(ClientStatus::kClosed, ec);
   // An upstream may answer and close before it has read the whole request: the answer counts.
-  if (ec && (aborted_ || timed_out_ || stream_->closed())) co_return ended(ClientStatus::kClosed, ec);
+  if (ec) refused_early_ = true;
   co_return ClientStatus::kOk;
+}
+
+void ClientConnection::read_while_sending() {
+  ByteBuffer& input = stream_->input();
+  while (input.end() > parser_.consumed() && parsed_ == ParseStatus::kNeedMore) {
+    anything_received_ = true;
+    parsed_ = parser_.feed(input);
+    if (parsed_ != ParseStatus::kComplete || parser_.status() >= 200) break;
+    input.drop_front(parser_.consumed());  // an interim answer
+    parser_.reset();
+    parsed_ = ParseStatus::kNeedMore;
+  }
+  const bool refused = parsed_ == ParseStatus::kError || (parser_.head_done() && parser_.status() >= 300);
+  if (refused || stream_->read_status()) {
+    stream_->cancel();
+  } else if (!parser_.head_done()) {
+    stream_->start_read();  // what of the answer itself comes so early waits in the kernel
+  }
 }
 
 Task<ClientStatus> ClientConnection::receive(TimePoint until) {
   ByteBuffer& input = stream_->input();
   for (;;) {
-    if (!stream_->reading() && input.end() == parser_.consumed()) stream_->start_read();
-    if (stream_->reading()) {
+    ParseStatus parsed = std::exchange(parsed_, ParseStatus::kNeedMore);
+    const bool known = parsed != ParseStatus::kNeedMore;
+    // Not behind an end that came while the request was sent: Asio would wait for a second one.
+    if (!known && !stream_->reading() && input.end() == parser_.consumed() && !stream_->read_status())
+      stream_->start_read();
+    if (!known && stream_->reading()) {
       timer_.arm(until);
       co_await stream_->read_end();
       timer_.disarm();
     }
     const ErrorStatus ec = stream_->closed() ? asio::error::operation_aborted : stream_->read_status();
     if (aborted_ || timed_out_) co_return ended(ClientStatus::kClosed, ec);
-    ParseStatus parsed = ParseStatus::kNeedMore;
-    if (input.end() > parser_.consumed()) {
+    if (!known && input.end() > parser_.consumed()) {
       anything_received_ = true;
       parsed = parser_.feed(input);
     }
@@ -117,12 +151,17 @@ Task<ClientStatus> ClientConnection::receive(TimePoint until) {
 void ClientConnection::abort() {
   aborted_ = true;
   stream_->close();
-  if (std::exchange(resolving_, false)) resolved_.notify();  // goes on with open(): nothing may follow
+  // Either goes on with open(): nothing may follow.
+  if (std::exchange(resolving_, false)) {
+    resolved_.event.notify();
+  } else if (const std::shared_ptr<AddressRace> race = race_) {
+    race->stop();
+  }
 }
 
 bool ClientConnection::reusable() const {
-  return complete_ && parser_.keep_alive() && stream_->input().end() == parser_.consumed() && !stream_->closed() &&
-         !stream_->reading() && !stream_->read_status();
+  return complete_ && !refused_early_ && parser_.keep_alive() && stream_->input().end() == parser_.consumed() &&
+         !stream_->closed() && !stream_->reading() && !stream_->read_status();
 }
 
 void ClientConnection::make_idle(std::function<void()> on_gone) {
@@ -133,14 +172,14 @@ void ClientConnection::make_idle(std::function<void()> on_gone) {
   stream_->input().shrink(kIdleBuffer);
   complete_ = anything_received_ = false;
   idle_since_ = now();
-  stream_->on_gone(std::move(on_gone));
+  stream_->on_read(std::move(on_gone));  // bytes that nobody asked for are as good as an end
   stream_->start_read();
 }
 
-void ClientConnection::make_busy() { stream_->on_gone({}); }
+void ClientConnection::make_busy() { stream_->on_read({}); }
 
-ClientPool::ClientPool(asio::io_context& loop, LoopTimers& timers, ParserLimits limits)
-    : loop_(loop), timers_(timers), limits_(limits), sweeper_(timers, [this] { sweep(); }) {}
+ClientPool::ClientPool(asio::io_context& loop, LoopTimers& timers, ParserLimits limits, Duration max_age)
+    : loop_(loop), timers_(timers), limits_(limits), max_age_(max_age), sweeper_(timers, [this] { sweep(); }) {}
 
 ClientPool::~ClientPool() { clear(); }
 
@@ -163,7 +202,7 @@ std::shared_ptr<ClientConnection> ClientPool::make() {
 }
 
 void ClientPool::give_back(std::shared_ptr<ClientConnection> connection) {
-  if (!connection->reusable()) {
+  if (!connection->reusable() || now() - connection->opened_at_ >= max_age_) {
     connection->abort();
     return;
   }
@@ -215,16 +254,6 @@ void ClientPool::clear() {
     }
   }
   idle_.clear();
-}
-
-void ClientPool::clear(const std::string& key) {
-  const auto found = idle_.find(key);
-  if (found == idle_.end()) return;
-  for (auto& connection : found->second) {
-    connection->make_busy();
-    connection->abort();
-  }
-  idle_.erase(found);
 }
 
 std::size_t ClientPool::idle_count() const {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/loop_timers.h"
+#include "http/address_race.h"
 #include "http/parser.h"
 #include "http/resolver.h"
 #include "http/stream.h"
@@ -41,10 +42,11 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
  public:
   ClientConnection(asio::io_context& loop, LoopTimers& timers, ParserLimits limits);
 
-  // Resolves, connects (each address in turn) and shakes hands, all by `until`.
+  // Resolves, connects (see AddressRace) and shakes hands, all by `until`.
   Task<ClientStatus> open(const Origin& origin, Resolver& resolver, TimePoint until);
 
-  // Sends a request: all of `buffers`, which is changed.
+  // Sends a request: all of `buffers`, which is changed. An upstream that refuses it (status 300 and above) or breaks
+  // off before it has all of it ends the sending with kOk; receive() then gives what it said.
   Task<ClientStatus> send(std::span<asio::const_buffer> buffers, TimePoint until);
 
   // Reads once and parses. kOk: there is more to come; kComplete: it is whole. 1xx are skipped.
@@ -77,19 +79,26 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   [[nodiscard]] bool reusable() const;
   void make_idle(std::function<void()> on_gone);
   void make_busy();
+  void read_while_sending();
   ClientStatus ended(ClientStatus otherwise, const ErrorStatus& ec);
 
+  asio::io_context& loop_;
+  LoopTimers& timers_;
   std::shared_ptr<Stream> stream_;
+  std::shared_ptr<AddressRace> race_;  // while open() connects
   ResponseParser parser_;
   LoopTimers::Entry timer_;
-  Event resolved_;  // wakes open() while it waits for addresses
+  WaitList::Node resolved_;  // wakes open() while it waits for addresses
   std::string failure_;
   std::string key_;
+  TimePoint opened_at_{};
   TimePoint idle_since_{};
+  ParseStatus parsed_ = ParseStatus::kNeedMore;  // of what came while the request was sent
   std::uint64_t served_ = 0;
   bool complete_ = false;
   bool anything_received_ = false;
   bool resolving_ = false;
+  bool refused_early_ = false;  // the request was not sent to its end
   bool timed_out_ = false;
   bool aborted_ = false;
 };
@@ -99,8 +108,9 @@ class ClientPool {
  public:
   static constexpr std::size_t kMaxIdlePerOrigin = 512;
   static constexpr seconds kMaxIdleTime{120};  // OpenSSL 3.0 handshakes are slow: keep what is warm
+  static constexpr seconds kMaxAge{600};       // so that a busy one too comes to see a name's new address
 
-  ClientPool(asio::io_context& loop, LoopTimers& timers, ParserLimits limits);
+  ClientPool(asio::io_context& loop, LoopTimers& timers, ParserLimits limits, Duration max_age = kMaxAge);
   ~ClientPool();
 
   // An idle connection to `origin`, or null.
@@ -109,9 +119,8 @@ class ClientPool {
   std::shared_ptr<ClientConnection> make();
   // Gives a connection back: kept when it can serve again, else closed.
   void give_back(std::shared_ptr<ClientConnection> connection);
-  // Closes idle connections, all of them or those of one Origin.
+  // Closes all idle connections.
   void clear();
-  void clear(const std::string& key);
 
   // For connections that are made from now on.
   void set_limits(ParserLimits limits) { limits_ = limits; }
@@ -125,6 +134,7 @@ class ClientPool {
   asio::io_context& loop_;
   LoopTimers& timers_;
   ParserLimits limits_;
+  Duration max_age_;
   std::unordered_map<std::string, std::vector<std::shared_ptr<ClientConnection>>> idle_;
   LoopTimers::Entry sweeper_;
 };

@@ -297,6 +297,9 @@ bool RequestParser::check_head(std::string_view head) {
   expects_continue_ = false;
   if (parser_.http_major != 1 || parser_.http_minor > 1) return fail(505, "only HTTP/1.1 and HTTP/1.0 are spoken here");
   if (!lines_are_plain(head)) return fail(400, "a line does not end in CRLF, or is folded");
+  // llhttp skips any number of blanks there (RFC 9112, 3: one).
+  if (start_line_.at >= 2 && head[start_line_.at - 2] == ' ')
+    return fail(400, "the request line holds more than one space in a row");
   // llhttp takes RTSP and ICE too.
   if (!head.substr(start_line_.at + start_line_.length).starts_with(" HTTP/")) {
     return fail(400, "the request line does not end in an HTTP version");

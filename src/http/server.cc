@@ -12,9 +12,10 @@ namespace spillway::http {
 namespace {
 
 constexpr std::size_t kIdleBuffer = 16384;      // bytes; larger input buffers are given back between requests
-constexpr std::size_t kLingerBytes = 1u << 20;  // what is read and dropped after a refusal, at most
-constexpr seconds kLingerTime{2};
-constexpr milliseconds kAcceptPause{100};  // after accept() failed for want of descriptors
+constexpr std::size_t kLingerRoom = 64u << 10;  // bytes that are read at once, and dropped, after a refusal
+constexpr seconds kLingerTime{30};              // so long at most (nginx: lingering_time)
+constexpr seconds kLingerSilence{2};            // and while something comes at least so often (lingering_timeout)
+constexpr milliseconds kAcceptPause{100};       // after accept() failed for want of descriptors
 
 void report(std::exception_ptr failure) {
   if (!failure) return;
@@ -37,8 +38,7 @@ ServerConnection::ServerConnection(Server& server, Socket socket)
 // The coroutine must wake to answer 408, so the read is cancelled rather than the socket closed.
 void ServerConnection::time_out() {
   timed_out_ = true;
-  ErrorStatus ignored;
-  stream_->socket().cancel(ignored);
+  stream_->cancel();
 }
 
 Task<> ServerConnection::run() {
@@ -55,22 +55,17 @@ Task<> ServerConnection::run() {
     stream_->input().prepare(Stream::kMinRoom);
     parser_.read(stream_->input(), request_);
     writer_.begin(request_, server_.draining_, server_.limits_->write_timeout);
-    stream_->on_gone([this] {
-      client_gone_ = true;
-      const auto callback = on_client_gone_;  // cleared when the request ends, which the call may bring about
-      if (callback) callback();
-    });
+    stream_->on_read([this] { read_while_handling(); });
     stream_->start_read();
     co_await server_.handler_.handle(*this, request_);
     on_client_gone_ = {};
-    stream_->on_gone({});
+    stream_->on_read({});
     handling_ = false;
     if (client_gone_ || !writer_.reusable() || server_.draining_) break;
     const bool pipelined = stream_->input().end() > parser_.consumed();
     if (stream_->reading() && (pipelined || stream_->input().capacity() > kIdleBuffer)) {
       // The next request cannot be moved to the front, nor a large buffer given back, below a read.
-      ErrorStatus ignored;
-      stream_->socket().cancel(ignored);
+      stream_->cancel();
       if (const ErrorStatus ec = co_await stream_->wait_read(); ec && ec != asio::error::operation_aborted) break;
     }
     finish_request();
@@ -80,6 +75,18 @@ Task<> ServerConnection::run() {
   } else {
     stream_->close();
   }
+}
+
+// The read is set again after pipelined or stray bytes, for what comes behind them: a client that has left. Only as far
+// as there is room, since nothing may move below the request: then it is noticed at the next write.
+void ServerConnection::read_while_handling() {
+  if (!stream_->read_status()) {
+    stream_->start_read_in_place();
+    return;
+  }
+  client_gone_ = true;
+  const auto callback = on_client_gone_;  // cleared when the request ends, which the call may bring about
+  if (callback) callback();
 }
 
 // Drops the request that was answered; pipelined bytes move to the front.
@@ -150,7 +157,7 @@ Task<> ServerConnection::refuse(ParseFailure failure) {
   timer_.disarm();
   Request nobody;
   nobody.keep_alive = false;
-  writer_.begin(nobody, true, milliseconds(kLingerTime));
+  writer_.begin(nobody, true, milliseconds(kLingerSilence));
   const std::string body = server_.handler_.render_failure(failure.status, failure.what);
   if (co_await writer_.send(failure.status, "application/json", body)) co_await linger();
 }
@@ -160,13 +167,14 @@ Task<> ServerConnection::refuse(ParseFailure failure) {
 Task<> ServerConnection::linger() {
   stream_->shutdown_send();
   timed_out_ = false;
-  timer_.arm(now() + kLingerTime);
-  std::size_t dropped = 0;
-  while (dropped < kLingerBytes && !timed_out_) {
+  idle_ = true;  // a drain need not wait for it
+  const TimePoint until = now() + kLingerTime;
+  while (!timed_out_) {
+    timer_.arm(std::min(until, now() + kLingerSilence));
     stream_->input().truncate(0);
+    stream_->input().prepare(kLingerRoom);
     stream_->start_read();
     if (co_await stream_->wait_read()) break;
-    dropped += stream_->input().end();
   }
   timer_.disarm();
 }

@@ -61,6 +61,7 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
 
   Task<> run();
   Task<bool> read_request();
+  void read_while_handling();
   Task<> refuse(ParseFailure failure);
   Task<> linger();
   void time_out();

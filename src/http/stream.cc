@@ -1,9 +1,13 @@
 #include "http/stream.h"
 
+#include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/sslerr.h>
 #include <sys/socket.h>
 
 #include <boost/asio/write.hpp>
+
+#include "http/tls.h"
 
 namespace spillway::http {
 
@@ -15,28 +19,61 @@ void Stream::prepare() {
   socket().non_blocking(true, ignored);
 }
 
-Task<ErrorStatus> Stream::connect(asio::ip::tcp::endpoint endpoint) {
-  const auto [ec] = co_await socket().async_connect(endpoint, kAwait);
-  co_return ec;
-}
-
 Task<ErrorStatus> Stream::start_tls(std::shared_ptr<asio::ssl::context> context, std::string host) {
   context_ = std::move(context);
   tls_ = std::make_unique<asio::ssl::stream<Socket>>(std::move(*socket_), *context_);
   socket_.reset();
+  SSL* const ssl = tls_->native_handle();
   ErrorStatus not_an_address;
   asio::ip::make_address(host, not_an_address);
-  // SNI carries names only (RFC 6066, 3).
-  if (not_an_address) SSL_set_tlsext_host_name(tls_->native_handle(), host.c_str());
+  if (not_an_address) {
+    SSL_set_tlsext_host_name(ssl, host.c_str());  // SNI carries names only (RFC 6066, 3)
+    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    SSL_set1_host(ssl, host.c_str());
+  } else {
+    X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host.c_str());
+  }
   tls_->set_verify_mode(asio::ssl::verify_peer);
-  tls_->set_verify_callback(asio::ssl::host_name_verification(host));
+  take_up_session(ssl);
   const auto [ec] = co_await tls_->async_handshake(asio::ssl::stream_base::client, kAwait);
   co_return ec;
+}
+
+std::string Stream::tls_failure(const ErrorStatus& status) const {
+  if (!tls_) return status.message();
+  switch (const long verified = SSL_get_verify_result(tls_->native_handle())) {
+    case X509_V_OK: break;
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+      return "its certificate is signed by an authority that is not trusted here; ca_file names further ones";
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH: return "its certificate is for another host than the one in base_url";
+    case X509_V_ERR_CERT_HAS_EXPIRED: return "its certificate has expired";
+    case X509_V_ERR_CERT_NOT_YET_VALID: return "its certificate is not valid yet; is this machine's clock right?";
+    default: return std::string("its certificate is refused: ") + X509_verify_cert_error_string(verified);
+  }
+  if (ERR_GET_REASON(static_cast<unsigned long>(status.value())) == SSL_R_WRONG_VERSION_NUMBER)
+    return "the other side does not speak TLS; is base_url meant to begin with http://?";
+  return status.message();
 }
 
 void Stream::start_read() {
   if (reading_ || closed_) return;
   if (input_.spare().size() < kMinRoom) input_.prepare(2 * kMinRoom);
+  begin_read();
+}
+
+bool Stream::start_read_in_place() {
+  if (reading_ || closed_) return true;
+  if (input_.spare().empty()) return false;
+  begin_read();
+  return true;
+}
+
+void Stream::begin_read() {
   const std::span<char> room = input_.spare();
   reading_ = true;
   read_status_ = {};
@@ -56,8 +93,8 @@ void Stream::read_ended(const ErrorStatus& ec, std::size_t bytes) {
   if (waiting_) {
     waiting_ = false;
     readable_.notify();
-  } else if (ec && !closed_ && on_gone_) {
-    const auto callback = on_gone_;  // the call may set another
+  } else if (!closed_ && on_read_) {
+    const auto callback = on_read_;  // the call may set another
     callback();
   }
 }
@@ -98,10 +135,15 @@ void Stream::shutdown_send() {
   socket().shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
 }
 
+void Stream::cancel() {
+  ErrorStatus ignored;
+  socket().cancel(ignored);
+}
+
 void Stream::close() {
   if (closed_) return;
   closed_ = true;
-  on_gone_ = {};
+  on_read_ = {};
   ErrorStatus ignored;
   socket().close(ignored);
 }

@@ -21,8 +21,8 @@ using Socket = asio::basic_stream_socket<asio::ip::tcp, Executor>;
 // is under way keeps the Stream alive. One thread.
 //
 // Reading is split in two, start_read() and wait_read(): a read can lie in wait while its owner
-// does something else, which is how a client that leaves, or an upstream that closes an idle
-// connection, is noticed at once and without a system call of its own.
+// does something else, which is how a client that leaves, an upstream that closes an idle connection or
+// answers before it has the whole request, is noticed at once and without a system call of its own.
 class Stream : public std::enable_shared_from_this<Stream> {
  public:
   static constexpr std::size_t kMinRoom = 2048;  // bytes; a read is never smaller
@@ -33,10 +33,10 @@ class Stream : public std::enable_shared_from_this<Stream> {
   void prepare();
 
   // Wraps the connection in TLS as a client and shakes hands; `host` goes out as SNI and is what
-  // the certificate has to be for (RFC 6066, RFC 9525).
+  // the certificate has to be for (RFC 6066, RFC 9525). Goes on with an earlier session where there is one.
   Task<ErrorStatus> start_tls(std::shared_ptr<asio::ssl::context> context, std::string host);
-
-  Task<ErrorStatus> connect(asio::ip::tcp::endpoint endpoint);
+  // After start_tls() failed with `status`: why, for people.
+  [[nodiscard]] std::string tls_failure(const ErrorStatus& status) const;
 
   // What was read and not yet used. It lives here because a read that was cancelled may still end
   // after its owner has gone (TLS decrypts into it), and must not be grown or moved while reading().
@@ -45,6 +45,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
   // Starts to read into input()'s spare room, unless a read is under way. Makes room when there is
   // less than kMinRoom.
   void start_read();
+  // The same into the room that there is, without moving what lies in input(). False: there is none.
+  bool start_read_in_place();
   // Waits for the read that was started. The status says how it went; the bytes are in the buffer.
   Task<ErrorStatus> wait_read();
   // The same with fewer coroutine frames, only while reading(); then see read_status().
@@ -56,8 +58,12 @@ class Stream : public std::enable_shared_from_this<Stream> {
   // How the last read ended; success while one is under way.
   [[nodiscard]] const ErrorStatus& read_status() const { return read_status_; }
 
-  // What to call when a read ends with an error while nobody waits for it: the other side left.
-  void on_gone(std::function<void()> callback) { on_gone_ = std::move(callback); }
+  // What to call when a read ends while nobody waits for it: see read_status() for whether bytes came or the other
+  // side left.
+  void on_read(std::function<void()> callback) { on_read_ = std::move(callback); }
+
+  // Ends the read and the write that are under way, each with operation_aborted.
+  void cancel();
 
   // Writes what the kernel takes at once, which is mostly everything: no coroutine is needed then.
   // Nothing: it did not take all; `buffers` is what is left, for write().
@@ -77,6 +83,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   [[nodiscard]] bool is_tls() const { return tls_ != nullptr; }
 
  private:
+  void begin_read();
   void read_ended(const ErrorStatus& ec, std::size_t bytes);
 
   std::optional<Socket> socket_;  // empty once TLS has taken it
@@ -84,7 +91,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   std::unique_ptr<asio::ssl::stream<Socket>> tls_;
   ByteBuffer input_;
   Event readable_;
-  std::function<void()> on_gone_;
+  std::function<void()> on_read_;
   ErrorStatus read_status_;
   bool reading_ = false;
   bool waiting_ = false;

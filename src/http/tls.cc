@@ -2,7 +2,66 @@
 
 #include <openssl/ssl.h>
 
+#include <vector>
+
 namespace spillway::http {
+
+namespace {
+
+// Sessions of one context, the newest last. A ticket of TLS 1.3 should be used once (RFC 8446, C.4), so one that is
+// taken is gone; a server sends one or two with each handshake.
+class Sessions {
+ public:
+  static constexpr std::size_t kMost = 8;
+
+  ~Sessions() {
+    for (SSL_SESSION* session : kept_) SSL_SESSION_free(session);
+  }
+  void keep(SSL_SESSION* session) {
+    if (kept_.size() == kMost) {
+      SSL_SESSION_free(kept_.front());
+      kept_.erase(kept_.begin());
+    }
+    kept_.push_back(session);
+  }
+  SSL_SESSION* take() {
+    while (!kept_.empty()) {
+      SSL_SESSION* const session = kept_.back();
+      kept_.pop_back();
+      if (SSL_SESSION_is_resumable(session) == 1) return session;
+      SSL_SESSION_free(session);
+    }
+    return nullptr;
+  }
+
+ private:
+  std::vector<SSL_SESSION*> kept_;
+};
+
+void free_sessions(void*, void* sessions, CRYPTO_EX_DATA*, int, long, void*) {
+  delete static_cast<Sessions*>(sessions);
+}
+
+// Where a context keeps its Sessions.
+int sessions_index() {
+  static const int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, free_sessions);
+  return index;
+}
+
+Sessions* sessions_of(SSL* ssl) {
+  return static_cast<Sessions*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), sessions_index()));
+}
+
+// A copy is kept: OpenSSL makes the original unfit when its connection ends without close_notify (ssl_clear_bad_session),
+// which is how most do.
+int on_new_session(SSL* ssl, SSL_SESSION* session) {
+  if (Sessions* const sessions = sessions_of(ssl)) {
+    if (SSL_SESSION* const copy = SSL_SESSION_dup(session)) sessions->keep(copy);
+  }
+  return 0;  // no reference is taken
+}
+
+}  // namespace
 
 Result<std::shared_ptr<asio::ssl::context>> make_client_context(const std::string& ca_file) {
   auto context = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_client);
@@ -11,6 +70,9 @@ Result<std::shared_ptr<asio::ssl::context>> make_client_context(const std::strin
   SSL_CTX_set_mode(native, SSL_MODE_RELEASE_BUFFERS);
   // Some providers close without close_notify; whether an answer is whole is told by its framing.
   SSL_CTX_set_options(native, SSL_OP_IGNORE_UNEXPECTED_EOF);
+  SSL_CTX_set_session_cache_mode(native, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+  SSL_CTX_set_ex_data(native, sessions_index(), new Sessions);
+  SSL_CTX_sess_set_new_cb(native, on_new_session);
   ErrorStatus ec;
   context->set_default_verify_paths(ec);
   if (ec)
@@ -25,6 +87,14 @@ Result<std::shared_ptr<asio::ssl::context>> make_client_context(const std::strin
     }
   }
   return context;
+}
+
+void take_up_session(SSL* ssl) {
+  Sessions* const sessions = sessions_of(ssl);
+  SSL_SESSION* const session = sessions != nullptr ? sessions->take() : nullptr;
+  if (session == nullptr) return;
+  SSL_set_session(ssl, session);  // takes a reference of its own
+  SSL_SESSION_free(session);
 }
 
 }  // namespace spillway::http

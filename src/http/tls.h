@@ -1,6 +1,8 @@
 // TLS contexts for connections to upstreams.
 #pragma once
 
+#include <openssl/types.h>
+
 #include <boost/asio/ssl/context.hpp>
 #include <memory>
 #include <string>
@@ -11,8 +13,11 @@
 namespace spillway::http {
 
 // A client context: TLS 1.2 and later, the system's certificate authorities and those of `ca_file`
-// (PEM; empty: none further), session tickets kept for resumption by OpenSSL. One for each thread,
-// since OpenSSL 3.0 takes locks within a context.
+// (PEM; empty: none further). The sessions that a server offers are kept in it, so it is for one server alone; and
+// for one thread, since OpenSSL 3.0 takes locks within a context.
 Result<std::shared_ptr<asio::ssl::context>> make_client_context(const std::string& ca_file);
+// Lets a new connection of such a context go on with a session of an earlier one (RFC 8446, 2.2), which spares the
+// server's certificate and most of the handshake's CPU. Before the handshake; nothing where no session is kept.
+void take_up_session(SSL* ssl);
 
 }  // namespace spillway::http

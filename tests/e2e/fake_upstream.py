@@ -74,6 +74,7 @@ class _Connection(asyncio.Protocol):
         self.writable.set()
         self.left_at: float | None = None
         self.sni: str | None = None
+        self.session_reused = False
 
     # asyncio.Protocol
 
@@ -82,6 +83,7 @@ class _Connection(asyncio.Protocol):
         transport.set_write_buffer_limits(high=64 * 1024)
         ssl_object = transport.get_extra_info("ssl_object")
         self.sni = getattr(ssl_object, "requested_name", None)
+        self.session_reused = bool(getattr(ssl_object, "session_reused", False))
         self.upstream.connections.append(self)
         self.task = asyncio.get_running_loop().create_task(self._serve())
 

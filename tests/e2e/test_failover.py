@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import socketserver
+import threading
 import time
 
 import pytest
@@ -135,6 +137,29 @@ def test_a_refused_connection_goes_to_the_next_target(gateway, upstream, refusin
     served = gateway(config_text([openai_backend("a", refusing_port), openai_backend("b", upstream.port)]))
     got = stream_chat(served.port).answer if streamed else chat(served.port)
     assert (got.status, got.header("x-spillway-backend"), got.attempts) == (200, "b", 2)
+
+
+@pytest.mark.parametrize("status,attempts", [(429, 2), (503, 2), (413, 1)])
+def test_a_refusal_while_the_body_is_still_sent_is_heard_at_once(gateway, upstream, status, attempts):
+    body = json.dumps({"error": {"message": "early"}}).encode()
+
+    class Refuses(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.request.recv(4096)
+            self.request.sendall(head(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]) + body)
+            held.wait()  # and reads no more
+
+    held = threading.Event()
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Refuses) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        served = gateway(config_text([openai_backend("a", server.server_address[1]), openai_backend("b", upstream.port)],
+                                     defaults=timeouts(6)))
+        start = time.monotonic()
+        got = chat(served.port, chat_body("x" * (20 << 20)), timeout=20)
+        held.set()
+        server.shutdown()
+    assert (got.status, got.attempts) == ((200, 2) if attempts == 2 else (413, 1))
+    assert time.monotonic() - start < slow(3)
 
 
 def test_a_name_that_does_not_resolve_goes_to_the_next_target(gateway, upstream):

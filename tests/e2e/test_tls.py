@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import socketserver
+import threading
+
 import pytest
 
 from fake_upstream import FakeUpstream
 from gateway import config_text, openai_backend, timeouts
 from http_client import chat, stream_chat
+from replies import Close, answer
 from tls_files import make_authority
 
 
@@ -47,7 +51,8 @@ def test_connections_are_kept(gateway, secure, authority):
 def test_a_certificate_of_an_unknown_authority_is_refused(gateway, secure, authority):
     served = gateway_for(gateway, secure, authority, ca=False)
     got = chat(served.port)
-    assert (got.status, got.error["code"]) == (502, "all_targets_failed") and "tls" in got.error["message"]
+    assert (got.status, got.error["code"]) == (502, "all_targets_failed")
+    assert "tls" in got.error["message"] and "authority" in got.error["message"] and "ca_file" in got.error["message"]
     assert secure.requests == []
 
 
@@ -56,8 +61,37 @@ def test_a_certificate_for_another_name_is_refused(gateway, tmp_path):
     with FakeUpstream(tls=other.server_context()) as upstream:
         served = gateway_for(gateway, upstream, other)
         got = chat(served.port)
-        assert got.status == 502 and "tls" in got.error["message"]
+        assert got.status == 502 and "tls" in got.error["message"] and "another host" in got.error["message"]
         assert upstream.requests == []
+
+
+def test_a_certificate_that_has_expired_is_named(gateway, tmp_path):
+    old = make_authority(tmp_path / "old", ["localhost"], expired=True)
+    with FakeUpstream(tls=old.server_context()) as upstream:
+        got = chat(gateway_for(gateway, upstream, old).port)
+        assert got.status == 502 and "expired" in got.error["message"] and upstream.requests == []
+
+
+def test_a_server_that_speaks_no_tls_is_named(gateway, authority):
+    class Plain(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.request.recv(4096)
+            self.request.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Plain) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        served = gateway(config_text([openai_backend("a", f"https://127.0.0.1:{server.server_address[1]}/v1")], defaults=timeouts(2, 2)))
+        got = chat(served.port)
+    assert got.status == 502 and "does not speak TLS" in got.error["message"]
+
+
+def test_a_new_connection_goes_on_with_the_session_of_an_earlier_one(gateway, secure, authority):
+    served = gateway(config_text([openai_backend("a", f"https://localhost:{secure.port}/v1", ca_file=str(authority.ca_file))],
+                                 server={"threads": 1}))
+    secure.script(answer() + [Close()])
+    for _ in range(4):
+        assert chat(served.port).status == 200
+    assert [connection.session_reused for connection in secure.connections] == [False, True, True, True]
 
 
 def test_plain_http_behind_https_fails_over(gateway, upstream, second_upstream, authority):

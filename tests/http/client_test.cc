@@ -208,24 +208,70 @@ TEST_F(ClientTest, a_handshake_that_never_ends_times_out) {
   EXPECT_EQ(run(connection->open(secure, resolver_, now() + kShort)), ClientStatus::kTimeout);
 }
 
-TEST_F(ClientTest, an_answer_before_the_whole_request_was_taken_counts) {
+// --- while a body is sent ---
+
+const std::string kLargeBody(32u << 20, 'b');  // more than both ends' buffers take
+
+TEST_F(ClientTest, an_early_refusal_ends_the_sending_and_is_read) {
+  for (const std::string refusal : {"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig",
+                                    "HTTP/1.1 429 Slow\r\nContent-Length: 4\r\n\r\nwait"}) {
+    const auto connection = open();
+    peer().stop_reading();
+    peer().send(refusal);
+    EXPECT_EQ(send(connection, kLargeBody), ClientStatus::kOk);
+    EXPECT_TRUE(connection->head_done());
+    EXPECT_EQ(receive_all(connection), ClientStatus::kComplete) << connection->failure();
+    EXPECT_EQ(connection->body(), refusal.substr(refusal.rfind('\n') + 1));
+    // The rest of the request never went, so nothing else can.
+    pool_.give_back(connection);
+    EXPECT_EQ(pool_.idle_count(), 0u);
+  }
+}
+
+TEST_F(ClientTest, an_early_refusal_in_two_pieces_is_read_whole) {
   const auto connection = open();
   peer().stop_reading();
-  peer().send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig");
-  ASSERT_TRUE(run_until([&] { return peer().all_sent(); }));
-  peer().shutdown_send();
-  const std::string large(16u << 20, 'x');
+  peer().send("HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\n");
+  EXPECT_EQ(send(connection, kLargeBody), ClientStatus::kOk);
+  peer().send("big");
+  EXPECT_EQ(receive_all(connection), ClientStatus::kComplete) << connection->failure();
+  EXPECT_EQ(connection->body(), "big");
+}
+
+TEST_F(ClientTest, an_interim_or_good_answer_does_not_end_the_sending) {
+  for (const std::string early : {"HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"}) {
+    const auto connection = open();
+    peer().stop_reading();
+    peer().send(early);
+    std::optional<ClientStatus> sent;
+    std::array<asio::const_buffer, 1> buffers{asio::buffer(kLargeBody)};
+    asio::co_spawn(loop_, connection->send(buffers, soon()),
+                   [&](std::exception_ptr, ClientStatus status) { sent = status; });
+    ASSERT_TRUE(run_until([&] { return connection->anything_received(); }));
+    spillway::testing::settle(loop_);
+    EXPECT_FALSE(sent.has_value());
+    peer().read();
+    ASSERT_TRUE(run_until([&] { return sent.has_value() && peer().text.size() == kLargeBody.size(); }));
+    EXPECT_EQ(*sent, ClientStatus::kOk);
+    if (early.find("200") == std::string::npos) peer().send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    EXPECT_EQ(receive_all(connection), ClientStatus::kComplete) << connection->failure();
+    EXPECT_EQ(connection->body(), "ok");
+    EXPECT_EQ(connection->status(), 200);
+  }
+}
+
+TEST_F(ClientTest, an_upstream_that_breaks_off_while_it_is_sent_to_is_closed) {
+  const auto connection = open();
+  peer().stop_reading();
   std::optional<ClientStatus> sent;
-  std::array<asio::const_buffer, 1> buffers{asio::buffer(large)};
+  std::array<asio::const_buffer, 1> buffers{asio::buffer(kLargeBody)};
   asio::co_spawn(loop_, connection->send(buffers, soon()),
-                 [&](std::exception_ptr, ClientStatus ended) { sent = ended; });
+                 [&](std::exception_ptr, ClientStatus status) { sent = status; });
   spillway::testing::settle(loop_);
-  EXPECT_FALSE(sent.has_value());
-  // The upstream takes no more, and ends its side of the write.
-  peer().socket().shutdown(spillway::testing::TcpSocket::shutdown_receive);
-  peer().close();
+  peer().shutdown_send();
   ASSERT_TRUE(run_until([&] { return sent.has_value(); }));
-  EXPECT_EQ(*sent, ClientStatus::kOk);
+  EXPECT_EQ(receive_all(connection), ClientStatus::kClosed);
+  EXPECT_FALSE(connection->anything_received());
 }
 
 }  // namespace

@@ -27,6 +27,9 @@ std::string get(const std::string& fields) { return "GET / HTTP/1.1\r\n" + field
 std::vector<Hostile> hostile_requests() {
   using namespace std::string_literals;
   return {
+      {"two_blanks_before_the_target", 400, "GET  / HTTP/1.1\r\nHost: x\r\n\r\n"},
+      {"many_blanks_before_the_target", 400, "GET     / HTTP/1.1\r\nHost: x\r\n\r\n"},
+      {"two_blanks_before_the_version", 400, "GET /  HTTP/1.1\r\nHost: x\r\n\r\n"},
       {"content_length_and_transfer_encoding", 400,
        post("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n")},
       {"transfer_encoding_and_content_length", 400,

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <boost/asio/error.hpp>
+#include <future>
+#include <mutex>
+
 #include "http/loopback.h"
 
 namespace spillway::http {
@@ -86,6 +90,67 @@ TEST_F(Resolving, a_lookup_may_outlive_those_who_asked) {
     resolver.warm("does-not-exist-later.invalid");
   }
   loop.run();
+}
+
+// A look-up that the test answers, and counts.
+class Scripted : public ::testing::Test {
+ protected:
+  Resolver::Answer resolve(Duration patience = seconds(60)) {
+    return run_task(loop_, resolver_.resolve("api.example", 443, now() + patience));
+  }
+  static std::vector<std::string> texts(const Resolver::Answer& answer) {
+    std::vector<std::string> out;
+    for (const auto& endpoint : answer.endpoints) out.push_back(endpoint.address().to_string());
+    return out;
+  }
+
+  std::mutex mutex_;
+  Resolver::Found next_;  // guarded by mutex_
+  int asked_ = 0;         // guarded by mutex_
+  asio::io_context loop_{1};
+  LoopTimers timers_{loop_};
+  Resolver resolver_{loop_, timers_, [this](const std::string&) {
+                       const std::lock_guard lock(mutex_);
+                       ++asked_;
+                       return next_;
+                     }};
+};
+
+TEST_F(Scripted, a_name_that_failed_is_not_asked_again_by_every_request) {
+  next_.status = asio::error::host_not_found;
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(resolve().status, asio::error::host_not_found);
+  EXPECT_EQ(asked_, 1);
+}
+
+TEST_F(Scripted, the_address_that_answered_comes_first) {
+  next_.addresses = {asio::ip::make_address("::1"), asio::ip::make_address("10.0.0.1"),
+                     asio::ip::make_address("10.0.0.2")};
+  EXPECT_EQ(texts(resolve()), (std::vector<std::string>{"::1", "10.0.0.1", "10.0.0.2"}));
+  resolver_.prefer("api.example", asio::ip::make_address("10.0.0.2"));
+  EXPECT_EQ(texts(resolve()), (std::vector<std::string>{"10.0.0.2", "::1", "10.0.0.1"}));
+  resolver_.prefer("api.example", asio::ip::make_address("10.9.9.9"));
+  EXPECT_EQ(texts(resolve()), (std::vector<std::string>{"10.0.0.2", "::1", "10.0.0.1"}));
+  resolver_.prefer("other.example", asio::ip::make_address("10.0.0.1"));
+}
+
+TEST(Resolver, its_end_waits_for_no_lookup) {
+  const auto go_on = std::make_shared<std::promise<void>>();
+  const auto ended = std::make_shared<std::promise<void>>();
+  std::future<void> end = ended->get_future();
+  {
+    asio::io_context loop(1);
+    LoopTimers timers(loop);
+    Resolver resolver(loop, timers, [go_on, ended](const std::string&) {
+      go_on->get_future().wait();
+      ended->set_value();
+      return Resolver::Found{};
+    });
+    resolver.warm("dead.example");
+    EXPECT_EQ(run_task(loop, resolver.resolve("dead.example", 1, now() + milliseconds(20))).status,
+              asio::error::timed_out);
+  }
+  go_on->set_value();
+  end.wait();
 }
 
 }  // namespace

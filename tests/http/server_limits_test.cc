@@ -30,7 +30,7 @@ TEST_F(ServerTest, an_upload_that_goes_on_does_not_tear_the_refusal) {
   limits.parser.max_body = 1000;
   start(limits);
   const auto client = connect();
-  client->send("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 400000\r\n\r\n" + std::string(400'000, 'b'));
+  client->send("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 41943040\r\n\r\n" + std::string(40u << 20, 'b'));
   ASSERT_TRUE(
       run_until([&] { return client->text.find("limits.max_body") != std::string::npos && client->all_sent(); }));
   ASSERT_TRUE(run_until([&] { return client->ended.has_value(); }));

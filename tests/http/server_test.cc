@@ -178,6 +178,18 @@ TEST_F(ServerTest, a_client_that_leaves_is_told_to_the_handler_at_once) {
   }
 }
 
+TEST_F(ServerTest, a_client_that_leaves_behind_stray_bytes_is_told_to_the_handler_at_once) {
+  start();
+  const auto client = connect();
+  client->send(post("/wait", "x") + "\r\n");  // as curl of old did
+  ASSERT_TRUE(run_until([&] { return handler_.waiting(); }));
+  client->send("\r\n");
+  spillway::testing::settle(loop_);
+  EXPECT_EQ(handler_.gone, 0);
+  client->close();
+  ASSERT_TRUE(run_until([&] { return handler_.gone == 1; }));
+}
+
 TEST_F(ServerTest, a_client_that_leaves_between_requests_is_nobodys_loss) {
   start();
   const auto client = connect();
