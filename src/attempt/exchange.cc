@@ -6,6 +6,8 @@
 
 #include "attempt/forward.h"
 #include "base/ids.h"
+#include "base/json_text.h"
+#include "base/log.h"
 #include "base/text.h"
 
 namespace spillway::attempt {
@@ -14,6 +16,12 @@ namespace {
 
 std::string in_band(const api::ApiError& error) {
   return "data: " + api::render_error(Dialect::kOpenAi, error) + "\n\n";
+}
+
+std::string in_seconds(Duration duration) {
+  std::string out;
+  json::append_number(out, to_ms(duration) / 1e3, 1);
+  return out + " s";
 }
 
 }  // namespace
@@ -93,6 +101,30 @@ Task<> Exchange::answer() {
   co_await fail_all();
 }
 
+// One line in the log when a Backend begins to fail, and one when it answers again.
+void Exchange::tell_condition(backend::Backend& backend, const Outcome& outcome) {
+  using Kind = backend::Condition::Change::Kind;
+  if (outcome.cls == OutcomeClass::kAnswered) {
+    const auto change = backend.condition().answered(now());
+    if (change.kind != Kind::kAnswersAgain) return;
+    log::info("backend " + backend.name() + " answers again, after " + in_seconds(change.lasted) + " and " +
+              std::to_string(change.failures) + " failure(s)");
+    return;
+  }
+  const Blame at_fault = blame(outcome.cls);
+  if (at_fault != Blame::kBackend && at_fault != Blame::kOperator) return;
+  const auto change = backend.condition().failed(at_fault == Blame::kOperator, now());
+  if (change.kind != Kind::kFails) return;
+  std::string line = "backend " + backend.name() + " fails: " + std::string(to_word(outcome.cls));
+  if (outcome.status != 0) {
+    line += " " + std::to_string(outcome.status);  // what an upstream says may hold a part of a prompt
+  } else if (!outcome.detail.empty()) {
+    line += " (" + outcome.detail + ")";
+  }
+  line += ", " + std::to_string(change.failures) + " in a row since " + in_seconds(change.lasted) + " ago\n  mend: ";
+  log::warn(line.append(mend_of(outcome)));
+}
+
 // True: the Exchange has ended.
 Task<bool> Exchange::try_target(const route::Target& target, const Ask& ask) {
   tried_.emplace_back();
@@ -109,6 +141,7 @@ Task<bool> Exchange::try_target(const route::Target& target, const Ask& ask) {
   backend::Backend& backend = *target.backend;
   backend.series().attempts[static_cast<std::size_t>(outcome.cls)].add();
   backend.series().events.add(attempt.events());
+  tell_condition(backend, outcome);
   Tried& tried = tried_.back();
   tried.line = {backend.name(),           to_word(outcome.cls), outcome.status,     attempt.connect_ms(),
                 attempt.first_token_ms(), attempt.total_ms(),   attempt.repeated(), {}};

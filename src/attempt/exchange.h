@@ -39,6 +39,7 @@ class Exchange {
   };
 
   Task<> answer();
+  static void tell_condition(backend::Backend& backend, const Outcome& outcome);
   Task<bool> try_target(const route::Target& target, const Ask& ask);
   Task<> fail(api::ApiError error);
   Task<> fail_all();

@@ -35,6 +35,34 @@ bool resumable_after_commit(OutcomeClass cls) {
   }
 }
 
+std::string_view mend_of(const Outcome& outcome) {
+  switch (outcome.cls) {
+    case OutcomeClass::kResolve: return "check the host in base_url, and this machine's DNS";
+    case OutcomeClass::kConnect: return "is it running, and reachable from here? check base_url and firewalls";
+    case OutcomeClass::kTls: return "check base_url and ca_file";
+    case OutcomeClass::kTimeout:
+    case OutcomeClass::kFirstToken:
+    case OutcomeClass::kStall:
+      return "its other Targets answer meanwhile; if it is always so slow, raise the time limits";
+    case OutcomeClass::kRateLimited: return "ask the provider for higher limits, or send it less";
+    case OutcomeClass::kOverload:
+    case OutcomeClass::kServer:
+    case OutcomeClass::kCut: return "nothing here; other Targets answer meanwhile, where the Route has any";
+    case OutcomeClass::kGarbage:
+    case OutcomeClass::kEmpty:
+      return "is base_url that of an OpenAI-compatible API? a proxy between may answer instead";
+    case OutcomeClass::kConfig: break;
+    default: return "";
+  }
+  switch (outcome.status) {
+    case 401: return "the key is refused: check api_key";
+    case 402: return "the account has no money left";
+    case 403: return "the key may not do this: check api_key, the account, and the region";
+    case 404: return "check base_url and the Target's model";
+    default: return outcome.status < 400 ? "name the address that it redirects to in base_url" : "check base_url";
+  }
+}
+
 OutcomeClass class_of_status(int status) {
   switch (status) {
     case 400:

@@ -62,6 +62,9 @@ bool retryable_before_commit(OutcomeClass cls);
 // After the first token: may another Target go on with the answer?
 bool resumable_after_commit(OutcomeClass cls);
 
+// What the operator can do about a Backend that fails so; one line.
+std::string_view mend_of(const Outcome& outcome);
+
 // The class of an upstream's status other than 200.
 OutcomeClass class_of_status(int status);
 

@@ -18,8 +18,10 @@ std::string chat_path(const http::Url& base_url) {
   return (base_url.path.empty() ? "/v1" : base_url.path) + "/chat/completions";
 }
 
-Result<std::shared_ptr<Backend>> Backend::make(const config::Backend& settings, record::ThreadMetrics& metrics) {
+Result<std::shared_ptr<Backend>> Backend::make(const config::Backend& settings, record::ThreadMetrics& metrics,
+                                               std::shared_ptr<Condition> condition) {
   std::shared_ptr<Backend> made(new Backend(settings, metrics.backend(settings.name)));
+  made->condition_ = condition ? std::move(condition) : std::make_shared<Condition>();
   if (settings.is_local()) {
     made->origin_.url.host = "127.0.0.1";
     return made;

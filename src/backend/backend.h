@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "backend/condition.h"
 #include "base/loop_timers.h"
 #include "base/result.h"
 #include "base/wait_list.h"
@@ -33,11 +34,14 @@ struct LocalStatus {
 class Backend {
  public:
   // `ca_file` and the like are read here; fails where they cannot be.
-  static Result<std::shared_ptr<Backend>> make(const config::Backend& settings, record::ThreadMetrics& metrics);
+  // `condition` is the one that all threads share; null: one of its own.
+  static Result<std::shared_ptr<Backend>> make(const config::Backend& settings, record::ThreadMetrics& metrics,
+                                               std::shared_ptr<Condition> condition = nullptr);
 
   [[nodiscard]] const config::Backend& settings() const { return settings_; }
   [[nodiscard]] const std::string& name() const { return settings_.name; }
   [[nodiscard]] record::BackendSeries& series() { return series_; }
+  [[nodiscard]] Condition& condition() { return *condition_; }
   [[nodiscard]] const http::Origin& origin() const { return origin_; }
 
   // Request line and header of a chat completion up to where per-request fields follow: method,
@@ -86,6 +90,7 @@ class Backend {
 
   config::Backend settings_;
   record::BackendSeries& series_;
+  std::shared_ptr<Condition> condition_;
   http::Origin origin_;
   std::string chat_head_;
   std::vector<std::string> secrets_;  // longest first

@@ -23,6 +23,10 @@ Status write_all(int fd, std::string_view content, const std::filesystem::path& 
   return {};
 }
 
+FileState state_of(const struct stat& found) {
+  return {found.st_dev, found.st_ino, found.st_size, found.st_mtim.tv_sec * 1'000'000'000LL + found.st_mtim.tv_nsec};
+}
+
 }  // namespace
 
 FileDescriptor::~FileDescriptor() {
@@ -60,9 +64,17 @@ Error system_error(std::string_view what, const std::filesystem::path& path, int
   return error;
 }
 
-Result<std::string> read_file(const std::filesystem::path& path, std::uint64_t limit) {
+FileState file_state(const std::filesystem::path& path) {
+  struct stat found{};
+  return ::stat(path.c_str(), &found) == 0 ? state_of(found) : FileState{};
+}
+
+Result<std::string> read_file(const std::filesystem::path& path, std::uint64_t limit, FileState* state) {
+  if (state != nullptr) *state = {};
   const FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) return system_error("cannot read", path, errno);
+  struct stat found{};
+  if (state != nullptr && ::fstat(fd.get(), &found) == 0) *state = state_of(found);
   std::string content;
   char block[16384];
   for (;;) {

@@ -36,8 +36,19 @@ class FileDescriptor {
 // An Error for the system call that just failed with `error_number` on `path`: "what PATH: why".
 Error system_error(std::string_view what, const std::filesystem::path& path, int error_number);
 
-// The whole file, at most `limit` bytes; larger is kResourceExhausted.
-Result<std::string> read_file(const std::filesystem::path& path, std::uint64_t limit);
+// By what a change of a file is noticed. Equal: nothing was written to it, and no other was put in its place.
+struct FileState {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+  std::int64_t size = -1;  // bytes; -1: it is not there
+  std::int64_t modified_ns = 0;
+  bool operator==(const FileState&) const = default;
+};
+FileState file_state(const std::filesystem::path& path);
+
+// The whole file, at most `limit` bytes; larger is kResourceExhausted. `state` becomes that of the file that was read,
+// from before it was read: what is written to it meanwhile makes it differ from file_state().
+Result<std::string> read_file(const std::filesystem::path& path, std::uint64_t limit, FileState* state = nullptr);
 
 // Replaces `path` with `content` so that a reader sees the old or the new text, never a part
 // (temporary file beside it, fsync, rename).

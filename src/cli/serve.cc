@@ -13,6 +13,7 @@ int serve(const Context& context) {
 
   serve::Gateway::Options options;
   options.config = std::move(*loaded.config);
+  options.files = std::move(loaded.files);
   options.data = context.data();
   options.environment = context.environment;
   options.log_level = context.log_level();

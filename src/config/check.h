@@ -18,8 +18,14 @@ struct Draft {
   std::vector<Placed<Route>> routes;
 };
 
-// What the preset knows goes where the file says nothing; api_key is looked up.
-void complete_backend(Placed<Backend>& backend, const Environment& environment, Problems& problems);
+// Where a Config's references lead.
+struct Sources {
+  const Environment& environment;
+  std::vector<SeenFile> files;  // those that were read for it
+};
+
+// What the preset knows goes where the file says nothing; api_key and references in headers are looked up.
+void complete_backend(Placed<Backend>& backend, Sources& sources, Problems& problems);
 
 // Each section by itself and against the others.
 void check_server(const Placed<Server>& server, Problems& problems);

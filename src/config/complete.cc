@@ -26,12 +26,12 @@ bool fits_a_header(std::string_view key) {
 }
 
 // The text behind env:NAME or file:PATH, without white space around it; nothing: what is wrong was told.
-std::optional<std::string> look_up(const std::string& source, Place place, std::string_view key,
-                                   const Environment& environment, Problems& problems) {
+std::optional<std::string> look_up(const std::string& source, Place place, std::string_view key, Sources& sources,
+                                   Problems& problems) {
   std::string found;
   if (source.starts_with("env:")) {
     const std::string name = source.substr(4);
-    const auto value = environment(name);
+    const auto value = sources.environment(name);
     if (!value || trimmed(*value).empty()) {
       problems.add(place, "the environment variable " + name + " is not set" + (value ? " to anything" : ""),
                    "export " + name + "=…, or name another source in " + std::string(key));
@@ -40,7 +40,8 @@ std::optional<std::string> look_up(const std::string& source, Place place, std::
     found = *value;
   } else {
     const std::string path = source.substr(5);
-    auto content = read_file(path, kMaxKeyFile);
+    SeenFile& seen = sources.files.emplace_back(SeenFile{path, {}});
+    auto content = read_file(path, kMaxKeyFile, &seen.state);
     if (!content) {
       problems.add(place, content.error().message, content.error().hint);
       return std::nullopt;
@@ -59,9 +60,9 @@ std::optional<std::string> look_up(const std::string& source, Place place, std::
   return text;
 }
 
-void look_up_key(Placed<Backend>& backend, Place place, const Environment& environment, Problems& problems) {
+void look_up_key(Placed<Backend>& backend, Place place, Sources& sources, Problems& problems) {
   Secret& key = backend.value.api_key;
-  auto found = look_up(key.source, place, "api_key", environment, problems);
+  auto found = look_up(key.source, place, "api_key", sources, problems);
   if (!found) return;
   if (!fits_a_header(*found)) {
     return problems.add(place,
@@ -71,11 +72,11 @@ void look_up_key(Placed<Backend>& backend, Place place, const Environment& envir
   key.value = std::move(*found);
 }
 
-void look_up_headers(Placed<Backend>& backend, const Environment& environment, Problems& problems) {
+void look_up_headers(Placed<Backend>& backend, Sources& sources, Problems& problems) {
   for (auto& [name, value] : backend.value.headers) {
     if (value.source.empty()) continue;
     const Place place = backend.of("headers");
-    auto found = look_up(value.source, place, "headers", environment, problems);
+    auto found = look_up(value.source, place, "headers", sources, problems);
     if (!found) continue;
     for (const char c : *found) {
       if ((static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7F) {
@@ -90,7 +91,7 @@ void look_up_headers(Placed<Backend>& backend, const Environment& environment, P
 
 }  // namespace
 
-void complete_backend(Placed<Backend>& backend, const Environment& environment, Problems& problems) {
+void complete_backend(Placed<Backend>& backend, Sources& sources, Problems& problems) {
   Backend& value = backend.value;
   if (const Preset* const preset = find_preset(value.preset)) {
     if (!backend.has("kind")) value.kind = preset->kind;
@@ -103,9 +104,10 @@ void complete_backend(Placed<Backend>& backend, const Environment& environment, 
     }
   }
   if (value.is_local() && !backend.has("tier")) value.tier = Tier::kEdge;
-  look_up_headers(backend, environment, problems);
+  look_up_headers(backend, sources, problems);
+  if (!value.ca_file.empty()) sources.files.push_back({value.ca_file, file_state(value.ca_file)});
   if (value.api_key.source.empty()) return;
-  look_up_key(backend, backend.has("api_key") ? backend.of("api_key") : backend.of("preset"), environment, problems);
+  look_up_key(backend, backend.has("api_key") ? backend.of("api_key") : backend.of("preset"), sources, problems);
 }
 
 }  // namespace spillway::config

@@ -57,11 +57,11 @@ Backend default_local() {
 }
 
 // Every provider whose key is in the environment, then the local model.
-std::vector<Placed<Backend>> default_backends(const Environment& environment, Problems& problems) {
+std::vector<Placed<Backend>> default_backends(Sources& sources, Problems& problems) {
   std::vector<Placed<Backend>> backends;
   for (const Preset& preset : presets()) {
     if (preset.key_variable.empty()) continue;
-    const auto key = environment(std::string(preset.key_variable));
+    const auto key = sources.environment(std::string(preset.key_variable));
     if (!key || key->empty()) continue;
     if (preset.kind != Dialect::kOpenAi) {
       problems.warn({}, std::string(preset.key_variable) + " is set, but the Dialect " +
@@ -71,7 +71,7 @@ std::vector<Placed<Backend>> default_backends(const Environment& environment, Pr
     Placed<Backend> backend;
     backend.value.name = preset.name;
     backend.value.preset = preset.name;
-    complete_backend(backend, environment, problems);
+    complete_backend(backend, sources, problems);
     backends.push_back(std::move(backend));
   }
   backends.push_back({default_local(), nullptr});
@@ -93,8 +93,9 @@ void take_values(std::vector<Backend>& out, std::vector<Placed<Backend>>& backen
   for (Placed<Backend>& backend : backends) out.push_back(std::move(backend.value));
 }
 
-Loaded finish(Config config, const Problems& problems) {
+Loaded finish(Config config, const Problems& problems, std::vector<SeenFile> files) {
   Loaded loaded;
+  loaded.files = std::move(files);
   loaded.problems = problems.errors();
   loaded.warnings = problems.warnings();
   if (loaded.problems.empty()) loaded.config = std::move(config);
@@ -113,15 +114,16 @@ Environment process_environment() {
 
 Loaded load_text(std::string_view toml, const std::filesystem::path& path, const Environment& environment) {
   Problems problems(path.string());
+  Sources sources{environment, {}};
   const Document document = parse_document(toml);
   if (!document.error.empty()) {
     problems.add(document.error_place, "this is no TOML: " + document.error, "see toml.io for how it is written");
-    return finish({}, problems);
+    return finish({}, problems, {});
   }
   Draft draft = read_draft(document.root, problems);
-  for (Placed<Backend>& backend : draft.backends) complete_backend(backend, environment, problems);
+  for (Placed<Backend>& backend : draft.backends) complete_backend(backend, sources, problems);
   const bool own_backends = !draft.backends.empty();
-  if (!own_backends) draft.backends = default_backends(environment, problems);
+  if (!own_backends) draft.backends = default_backends(sources, problems);
   check_server(draft.server, problems);
   check_log(draft.log, problems);
   check_backends(draft.backends, draft.server.value, problems);
@@ -137,26 +139,30 @@ Loaded load_text(std::string_view toml, const std::filesystem::path& path, const
   take_values(config.backends, draft.backends);
   for (Placed<Route>& route : draft.routes) config.routes.push_back(std::move(route.value));
   if (config.routes.empty()) config.routes.push_back(route_over(config.backends, !own_backends));
-  return finish(std::move(config), problems);
+  return finish(std::move(config), problems, std::move(sources.files));
 }
 
 Loaded load_file(const std::filesystem::path& path, const Environment& environment) {
-  const auto content = read_file(path, kMaxFile);
+  SeenFile seen{path, {}};
+  const auto content = read_file(path, kMaxFile, &seen.state);
   if (!content) {
     Problems problems(path.string());
     problems.add({}, content.error().message, content.error().hint);
-    return finish({}, problems);
+    return finish({}, problems, {std::move(seen)});
   }
-  return load_text(*content, path, environment);
+  Loaded loaded = load_text(*content, path, environment);
+  loaded.files.insert(loaded.files.begin(), std::move(seen));
+  return loaded;
 }
 
 Loaded embedded_default(const Environment& environment) {
   Problems problems("");
   Config config;
-  std::vector<Placed<Backend>> backends = default_backends(environment, problems);
+  Sources sources{environment, {}};
+  std::vector<Placed<Backend>> backends = default_backends(sources, problems);
   take_values(config.backends, backends);
   config.routes.push_back(route_over(config.backends, true));
-  return finish(std::move(config), problems);
+  return finish(std::move(config), problems, std::move(sources.files));
 }
 
 std::optional<std::filesystem::path> find_file(const std::optional<std::filesystem::path>& explicit_path,

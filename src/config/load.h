@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/file.h"
 #include "config/config.h"
 
 namespace spillway::config {
@@ -26,10 +27,17 @@ struct Problem {
   [[nodiscard]] std::string to_string() const;
 };
 
+// A file that a Config came from.
+struct SeenFile {
+  std::filesystem::path path;
+  FileState state;  // as it was when it was read
+};
+
 struct Loaded {
   std::optional<Config> config;  // set exactly when there are no problems
   std::vector<Problem> problems;
   std::vector<Problem> warnings;  // what is right, and yet not what one would think
+  std::vector<SeenFile> files;    // all that were read or looked for: the config, keys, certificates
 };
 
 // The process's environment, or a test's: the value of a variable, nothing when it is not set.

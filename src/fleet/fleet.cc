@@ -59,6 +59,8 @@ struct Slot {
 struct Local {
   std::unique_ptr<Slot> current;
   std::unique_ptr<Slot> previous;
+
+  [[nodiscard]] const Slot& serving() const { return previous ? *previous : *current; }
 };
 
 ReplicaStatus status_of(const Slot& slot) {
@@ -195,8 +197,7 @@ void Fleet::State::handle_change(std::uint64_t id) {
 void Fleet::State::report(const std::string& backend) {
   const auto found = locals.find(backend);
   if (found == locals.end()) return;
-  const Local& local = found->second;
-  options.on_change(status_of(local.previous ? *local.previous : *local.current));
+  options.on_change(status_of(found->second.serving()));
 }
 
 void Fleet::State::end_if_stopped() {
@@ -228,11 +229,15 @@ Status Fleet::apply(const config::Config& config) {
 
 std::vector<ReplicaStatus> Fleet::status() const {
   std::vector<ReplicaStatus> out;
+  for (const auto& [name, local] : state_->locals) out.push_back(status_of(local.serving()));
+  const auto add_other = [&out](const Slot& slot) {
+    out.push_back(status_of(slot));
+    out.back().serving = false;
+  };
   for (const auto& [name, local] : state_->locals) {
-    out.push_back(status_of(*local.current));
-    if (local.previous) out.push_back(status_of(*local.previous));
+    if (local.previous) add_other(*local.current);
   }
-  for (const std::unique_ptr<Slot>& slot : state_->retired) out.push_back(status_of(*slot));
+  for (const std::unique_ptr<Slot>& slot : state_->retired) add_other(*slot);
   return out;
 }
 

@@ -31,6 +31,7 @@ struct ReplicaStatus {
   int pid = 0;             // 0: no process now
   int restarts = 0;        // starts after the first one
   std::string detail;      // of the last failure; empty: there was none
+  bool serving = true;  // requests that begin now go to it: one for each Backend; others load, or end what they began
   // A Replica that a new Config no longer wants is stopped when the last copy of this is gone (or
   // after the drain time-out), so that answers under way come to their end.
   std::shared_ptr<const void> lease;
@@ -71,6 +72,7 @@ class Fleet {
   // beside the old), retires what is gone. Checks first; on an Error nothing has changed.
   Status apply(const config::Config& config);
 
+  // Of all that run; the serving one of each Backend first.
   [[nodiscard]] std::vector<ReplicaStatus> status() const;
 
   // SIGTERM to all, SIGKILL to what is left after kStopGrace; `done` is called when all have ended.

@@ -138,7 +138,7 @@ Status Gateway::open_workers() {
   auto settled = std::make_shared<config::Config>(*config_);
   const int threads = thread_count(*config_);
   for (int i = 0; i < threads; ++i) {
-    workers_.push_back(std::make_unique<Worker>(Shared{metrics_, *access_log_, connections_}, config_));
+    workers_.push_back(std::make_unique<Worker>(Shared{metrics_, *access_log_, connections_, conditions_}, config_));
     auto port = workers_.back()->listen(*endpoint);
     if (!port) return port.error();
     endpoint->port(*port);
@@ -186,23 +186,13 @@ void Gateway::run() {
                "\n");
   if (Status applied = fleet_->apply(*config_); !applied) log::error(applied.error().message);
   options_.say(banner(*config_));
-  watch_.watch(watched_files());
+  watch_.watch(options_.files);
   if (options_.reload) watch_timer_.arm(now() + kWatchEvery);
   loop_.run();
   for (const auto& worker : workers_) worker->join();
   workers_.clear();
   fleet_.reset();
   access_log_.reset();
-}
-
-std::vector<std::filesystem::path> Gateway::watched_files() const {
-  std::vector<std::filesystem::path> files;
-  if (!config_->file.empty()) files.push_back(config_->file);
-  for (const config::Backend& backend : config_->backends) {
-    if (backend.api_key.source.starts_with("file:")) files.emplace_back(backend.api_key.source.substr(5));
-    if (!backend.ca_file.empty()) files.emplace_back(backend.ca_file);
-  }
-  return files;
 }
 
 void Gateway::wait_for_signal() {
@@ -248,7 +238,7 @@ void Gateway::reload() {
   if (!refused.empty() && refused != refused_config_)
     log::error("the changed config is refused, the one before goes on:\n" + refused);
   refused_config_ = std::move(refused);
-  watch_.watch(watched_files());
+  watch_.watch(std::move(loaded.files));
 }
 
 Status Gateway::take_up(config::Config next) {
@@ -263,7 +253,9 @@ Status Gateway::take_up(config::Config next) {
   // Workers first: from here on a status of the fleet means the new Backends.
   for (const auto& worker : workers_) worker->apply(config_);
   if (Status applied = fleet_->apply(*config_); !applied) log::error(applied.error().message);
-  for (const fleet::ReplicaStatus& replica : fleet_->status()) on_replica(replica);
+  for (const fleet::ReplicaStatus& replica : fleet_->status()) {
+    if (replica.serving) on_replica(replica);
+  }
   log::info("took up the changed config " + config_->file.string());
   return {};
 }

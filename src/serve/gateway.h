@@ -34,6 +34,7 @@ class Gateway {
     config::Config config;
     std::filesystem::path data;
     config::Environment environment;
+    std::vector<config::SeenFile> files;          // that `config` came from, as they were when they were read
     std::function<config::Loaded()> reload;       // reads the config again; empty: there is no file
     std::optional<log::Level> log_level;          // goes before the config's
     std::function<void(const std::string&)> say;  // what goes to stdout
@@ -58,7 +59,6 @@ class Gateway {
   Status open_admin();
   Status open_workers();
   static Status check_backends(const config::Config& config);
-  [[nodiscard]] std::vector<std::filesystem::path> watched_files() const;
 
   void wait_for_signal();
   void on_signal(int number);
@@ -86,6 +86,7 @@ class Gateway {
   http::Resolver resolver_{loop_, timers_};
   asio::signal_set signals_{loop_};
   record::Metrics metrics_;
+  backend::Conditions conditions_;
   std::unique_ptr<record::AccessLog> access_log_;
   std::shared_ptr<std::atomic<std::uint32_t>> connections_ = std::make_shared<std::atomic<std::uint32_t>>(0);
   std::vector<std::unique_ptr<Worker>> workers_;

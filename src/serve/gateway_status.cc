@@ -14,7 +14,7 @@ namespace {
 const fleet::ReplicaStatus* find_replica(const std::vector<fleet::ReplicaStatus>& replicas,
                                          const std::string& backend) {
   for (const fleet::ReplicaStatus& replica : replicas) {
-    if (replica.backend == backend) return &replica;
+    if (replica.backend == backend && replica.serving) return &replica;
   }
   return nullptr;
 }
@@ -105,11 +105,14 @@ std::string Gateway::metrics_text() {
                     refused_config_.empty() ? 0.0 : 1.0});
   gauges.push_back({"spillway_access_log_dropped_bytes", "Lines of the access log that the disk did not take.", "",
                     static_cast<double>(access_log_->dropped_bytes())});
-  for (const fleet::ReplicaStatus& replica : fleet_->status()) {
+  // One of each name: a retired engine that still answers would be a second series of the same labels.
+  std::vector<fleet::ReplicaStatus> serving = fleet_->status();
+  std::erase_if(serving, [](const fleet::ReplicaStatus& replica) { return !replica.serving; });
+  for (const fleet::ReplicaStatus& replica : serving) {
     gauges.push_back({"spillway_replica_ready", "1 while the local Replica answers.", label(replica.backend),
                       replica.state == fleet::ReplicaStatus::State::kReady ? 1.0 : 0.0});
   }
-  for (const fleet::ReplicaStatus& replica : fleet_->status()) {
+  for (const fleet::ReplicaStatus& replica : serving) {
     gauges.push_back({"spillway_replica_restarts", "Starts of the local Replica after its first.",
                       label(replica.backend), static_cast<double>(replica.restarts)});
   }

@@ -34,6 +34,7 @@ std::shared_ptr<const http::ServerLimits> server_limits(const config::Limits& li
 
 Worker::Worker(const Shared& shared, std::shared_ptr<const config::Config> config)
     : pool_(loop_, timers_, upstream_limits(config->limits)),
+      conditions_(shared.conditions),
       metrics_(shared.metrics.add_thread()),
       access_log_(timers_, shared.access_log),
       endpoints_({timers_, pool_, resolver_, metrics_, access_log_}, current_),
@@ -68,7 +69,7 @@ void Worker::adopt(std::shared_ptr<const config::Config> config) {
       next.emplace(settings.name, found->second);
       continue;
     }
-    auto made = backend::Backend::make(settings, metrics_);
+    auto made = backend::Backend::make(settings, metrics_, conditions_.of(settings.name));
     if (!made) {  // it was tried before the Config was accepted, so something has changed since
       log::error(settings.name + ": " + made.error().message);
       continue;

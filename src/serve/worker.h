@@ -24,6 +24,7 @@ struct Shared {
   record::Metrics& metrics;
   record::AccessLog& access_log;
   std::shared_ptr<std::atomic<std::uint32_t>> connections;  // open ones, over all workers
+  backend::Conditions& conditions;
 };
 
 // Made, configured and destroyed by the control thread; in between every call is a message to the
@@ -63,6 +64,7 @@ class Worker {
   LoopTimers timers_{loop_};
   http::Resolver resolver_{loop_, timers_};
   http::ClientPool pool_;
+  backend::Conditions& conditions_;
   record::ThreadMetrics& metrics_;
   record::AccessLogBuffer access_log_;
   route::RouteTable::Backends backends_;

@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "api/openai/chat_request.h"
+#include "api/openai/thread_parser.h"
 #include "api/padded.h"
 
 namespace spillway::api::openai {
@@ -215,6 +217,20 @@ TEST(ReadError, takes_message_type_and_code_from_where_they_stand) {
   EXPECT_EQ(of("<html>"), "||");
   EXPECT_EQ(of(""), "||");
   EXPECT_EQ(read_error(Padded(R"({"error":")" + std::string(5000, 'x') + R"("})").view()).message.size(), 300u);
+}
+
+TEST(ThreadParser, gives_back_what_a_large_document_made_it_take) {
+  const std::string large = with_message(R"({"content":")" + std::string(8u << 20, 'x') + R"("})");
+  EXPECT_EQ(answer(large).kind, Answer::Kind::kGood);
+  EXPECT_LE(ThreadParser::capacity(), ThreadParser::kKept);
+  EXPECT_EQ(read_error(Padded(large).view()).message, "");
+  EXPECT_LE(ThreadParser::capacity(), ThreadParser::kKept);
+  const std::string request =
+      R"({"model":"m","messages":[{"role":"user","content":")" + std::string(8u << 20, 'x') + R"("}]})";
+  EXPECT_TRUE(std::holds_alternative<ChatRequest>(decode_chat_request(Padded(request).view())));
+  EXPECT_LE(ThreadParser::capacity(), ThreadParser::kKept);
+  EXPECT_EQ(answer(with_message(R"({"content":"x"})")).kind, Answer::Kind::kGood);
+  EXPECT_GT(ThreadParser::capacity(), 0u);
 }
 
 TEST(Events, what_is_added_is_a_chunk_of_the_same_stream) {

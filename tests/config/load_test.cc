@@ -85,6 +85,29 @@ TEST(Load, a_local_backend_is_edge_unless_it_says_otherwise) {
       Tier::kDevice);
 }
 
+TEST(Load, the_files_that_a_config_came_from_are_told_as_they_were) {
+  const fs::path folder = fs::temp_directory_path() / ("files_" + std::to_string(::getpid()));
+  fs::create_directories(folder);
+  std::ofstream(folder / "key") << "sk-file";
+  std::ofstream(folder / "ca.pem") << "no certificate";
+  std::ofstream(folder / "c.toml") << "[[backend]]\nname = \"a\"\nbase_url = \"http://x\"\napi_key = \"file:" +
+                                          (folder / "key").string() + "\"\nca_file = \"" +
+                                          (folder / "ca.pem").string() +
+                                          "\"\nheaders = { \"x-team\" = \"file:" + (folder / "missing").string() +
+                                          "\" }\n";
+  const Loaded loaded = load_file(folder / "c.toml", environment_of({}));
+  EXPECT_FALSE(loaded.config.has_value());
+  std::vector<fs::path> names;
+  for (const SeenFile& file : loaded.files) {
+    names.push_back(file.path.filename());
+    EXPECT_EQ(file.state, file_state(file.path)) << file.path;
+    EXPECT_EQ(file.state.size == -1, file.path.filename() == "missing");
+  }
+  EXPECT_THAT(names, testing::UnorderedElementsAre("c.toml", "key", "ca.pem", "missing"));
+  EXPECT_EQ(names.front(), "c.toml");
+  fs::remove_all(folder);
+}
+
 TEST(Load, a_key_file_is_read_without_its_line_end) {
   const fs::path file = fs::temp_directory_path() / ("key_" + std::to_string(::getpid()));
   std::ofstream(file) << "sk-file\r\n";

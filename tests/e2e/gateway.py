@@ -182,7 +182,10 @@ class Gateway:
     def metrics(self) -> str:
         answer = http_client.get(self.admin_port, "/metrics")
         assert answer.status == 200, answer
-        return answer.body.decode()
+        text = answer.body.decode()
+        series = [line.rsplit(" ", 1)[0] for line in text.splitlines() if not line.startswith("#")]
+        assert len(series) == len(set(series)), f"series appear twice: {[one for one in series if series.count(one) > 1]}"
+        return text
 
     def access_log(self) -> str:
         """DATA/log/access.jsonl so far."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 
+import pytest
+
 from clock import eventually
 from gateway import config_text, openai_backend, run
 from http_client import Connection, call, chat, chat_body, get, open_stream, stream_chat
-from replies import Hold, begun, error, events
+from replies import Hold, answer, begun, error, events
 
 SAMPLE = re.compile(r'^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{(?:[a-zA-Z_]\w*="(?:[^"\\\n]|\\["\\n])*",?)*\})? (\S+)$')
 
@@ -106,3 +108,38 @@ def test_the_admin_plane_knows_reading_alone(served):
     assert call(served.admin_port, "POST", "/metrics").status == 405
     assert get(served.admin_port, "/nosuch").status == 404
     assert get(served.admin_port, "/v1/chat/completions").status == 404
+
+
+# --- what the log tells of a Backend ---------------------------------------------------------------------------
+
+def told(gateway) -> list[str]:
+    return [line.split("backend a ", 1)[1] for line in gateway.stderr.splitlines() if "backend a " in line]
+
+
+def test_the_log_tells_once_that_a_backend_fails_and_once_that_it_answers_again(served, upstream):
+    upstream.script(error(503, "a prompt, perhaps"))
+    for _ in range(12):
+        assert chat(served.port).status == 502
+    (line,) = told(served)
+    assert line.startswith("fails: overload 503, 5 in a row since 0") and "prompt" not in served.stderr
+    assert "mend: " in served.stderr
+    upstream.script(answer())
+    for _ in range(3):
+        assert chat(served.port).status == 200
+    assert [line.split(",")[0] for line in told(served)] == ["fails: overload 503", "answers again"]
+    assert "12 failure(s)" in told(served)[1]
+
+
+@pytest.mark.parametrize("status,mend", [(401, "api_key"), (402, "money"), (404, "base_url")])
+def test_what_only_the_operator_can_mend_is_told_at_once(served, upstream, status, mend):
+    upstream.script(error(status))
+    for _ in range(3):
+        chat(served.port)
+    assert [line.split(",")[0] for line in told(served)] == [f"fails: config {status}"] and mend in served.stderr
+
+
+def test_a_failure_now_and_then_and_a_client_s_own_are_no_news(served, upstream):
+    upstream.script(*[error(503), answer()] * 8, error(400), error(400), error(400), error(400), error(400), error(400))
+    for _ in range(22):
+        chat(served.port)
+    assert told(served) == []

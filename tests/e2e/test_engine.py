@@ -97,6 +97,31 @@ def test_a_cloud_target_answers_while_the_engine_is_away(gateway, upstream, mode
     assert got.status == 200 and got.header("x-spillway-backend") in ("cloud", "local")
 
 
+def test_a_reload_with_another_engine_keeps_the_stream_and_tells_of_each_backend_once(gateway, model_file):
+    served = gateway(config_text([local_backend(str(model_file))], server={"drain_timeout": "30s"}))
+    served.wait_until_ready()
+    old = only_engine(served)
+    with Connection(served.port, timeout=40) as connection:
+        reader = open_stream(connection, LONG)
+        reader.next()
+        served.config_file.write_text(config_text([local_backend(str(model_file), context=1024)], server={"drain_timeout": "30s"}))
+        served.signal(signal.SIGHUP)
+
+        def status() -> dict:
+            (local,) = json.loads(get(served.admin_port, "/admin/v1/status").body)["backends"]
+            return local
+
+        def new_one_answers() -> bool:
+            served.metrics()  # which fails on a series that appears twice
+            assert status()["state"] == "ready"
+            return status()["pid"] != old and len(engines(served.pid)) == 2
+
+        eventually("the new engine takes over while the old one ends its answer", new_one_answers, 20)
+        assert chat(served.port, SHORT, timeout=40).status == 200
+        assert alive(old)
+    eventually("the old engine has ended", lambda: engines(served.pid) == [status()["pid"]], 20)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
 def test_no_engine_is_left_when_the_gateway_ends(gateway, model_file, number):
     served = gateway(config_text([local_backend(str(model_file))])).wait_until_ready()

@@ -140,8 +140,11 @@ TEST_F(FleetTest, with_other_settings_the_old_engine_answers_until_the_new_one_i
   // The new one fails; whoever asks is still told of the old one.
   ASSERT_TRUE(wait([&] {
     const auto all = fleet_->status();
-    return all.size() == 2 && all[0].restarts >= 1;
+    return all.size() == 2 && all[1].restarts >= 1;
   }));
+  EXPECT_EQ(fleet_->status()[0].pid, old);
+  EXPECT_TRUE(fleet_->status()[0].serving);
+  EXPECT_FALSE(fleet_->status()[1].serving);
   EXPECT_EQ(last_["a"].pid, old);
   EXPECT_EQ(last_["a"].state, State::kReady);
   folder_.write("gate", "");

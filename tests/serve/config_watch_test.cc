@@ -17,7 +17,7 @@ class ConfigWatchTest : public testing::Test {
     fs::create_directories(folder_);
     file_ = folder_ / "spillway.toml";
     write(file_, "one");
-    watch_.watch({file_});
+    watch_.watch({config::SeenFile{file_, file_state(file_)}});
   }
   void TearDown() override { fs::remove_all(folder_); }
 
@@ -58,7 +58,7 @@ TEST_F(ConfigWatchTest, a_symbolic_link_that_was_turned_has_changed) {
   write(folder_ / "a", "aaa");
   write(folder_ / "b", "bbb");
   fs::create_symlink("a", folder_ / "link");
-  watch_.watch({folder_ / "link"});
+  watch_.watch({config::SeenFile{folder_ / "link", file_state(folder_ / "link")}});
   fs::create_symlink("b", folder_ / "link.new");
   fs::rename(folder_ / "link.new", folder_ / "link");
   watch_.changed();
@@ -70,6 +70,25 @@ TEST_F(ConfigWatchTest, a_file_that_goes_and_comes_back_has_changed_twice) {
   watch_.changed();
   EXPECT_TRUE(watch_.changed());
   write(file_, "back");
+  watch_.changed();
+  EXPECT_TRUE(watch_.changed());
+}
+
+TEST_F(ConfigWatchTest, what_was_written_after_it_was_read_is_a_change) {
+  FileState read;
+  EXPECT_EQ(*read_file(file_, 100, &read), "one");
+  write(file_, "written before anybody watched");
+  watch_.watch({config::SeenFile{file_, read}});
+  watch_.changed();
+  EXPECT_TRUE(watch_.changed());
+}
+
+TEST_F(ConfigWatchTest, a_file_that_was_not_there_and_comes_is_a_change) {
+  FileState read;
+  EXPECT_FALSE(read_file(folder_ / "key", 100, &read).ok());
+  watch_.watch({config::SeenFile{folder_ / "key", read}});
+  EXPECT_FALSE(watch_.changed());
+  write(folder_ / "key", "sk-1");
   watch_.changed();
   EXPECT_TRUE(watch_.changed());
 }

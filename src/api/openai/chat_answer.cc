@@ -2,6 +2,7 @@
 
 #include <simdjson.h>
 
+#include "api/openai/thread_parser.h"
 #include "base/byte_buffer.h"
 #include "base/json_text.h"
 
@@ -90,14 +91,9 @@ Carried read_carried(ondemand::object object) {
   return carried;
 }
 
-ondemand::parser& thread_parser() {
-  thread_local ondemand::parser parser;
-  return parser;
-}
-
-bool open_object(std::string_view text, ondemand::document& document, ondemand::object& object) {
+bool open_object(ThreadParser& parser, std::string_view text, ondemand::document& document, ondemand::object& object) {
   const simdjson::padded_string_view padded(text.data(), text.size(), text.size() + ByteBuffer::kPadding);
-  return !thread_parser().iterate(padded).get(document) && !document.get_object().get(object);
+  return !parser->iterate(padded).get(document) && !document.get_object().get(object);
 }
 
 void append_identity(std::string& out, std::string_view id, std::string_view model, long long created) {
@@ -115,9 +111,10 @@ Chunk read_chunk(std::string_view data, bool with_identity) {
     chunk.kind = Chunk::Kind::kDone;
     return chunk;
   }
+  ThreadParser parser;
   ondemand::document document;
   ondemand::object object;
-  if (!open_object(data, document, object)) return chunk;
+  if (!open_object(parser, data, document, object)) return chunk;
   bool choices_seen = false;
   for (auto field : object) {
     std::string_view key;
@@ -167,9 +164,10 @@ Chunk read_chunk(std::string_view data, bool with_identity) {
 
 Answer read_answer(std::string_view body) {
   Answer answer;
+  ThreadParser parser;
   ondemand::document document;
   ondemand::object object;
-  if (!open_object(body, document, object)) return answer;
+  if (!open_object(parser, body, document, object)) return answer;
   bool choices_seen = false;
   bool something = false;
   for (auto field : object) {
@@ -212,9 +210,10 @@ Answer read_answer(std::string_view body) {
 
 UpstreamError read_error(std::string_view body) {
   UpstreamError error;
+  ThreadParser parser;
   ondemand::document document;
   ondemand::object object;
-  if (!open_object(body, document, object)) return error;
+  if (!open_object(parser, body, document, object)) return error;
   ondemand::value value;
   json_type type{};
   if (!object["error"].get(value) && !value.type().get(type) && type != json_type::null) {

@@ -2,6 +2,7 @@
 
 #include <simdjson.h>
 
+#include "api/openai/thread_parser.h"
 #include "base/byte_buffer.h"
 
 namespace spillway::api::openai {
@@ -116,11 +117,11 @@ ApiError twice(std::string_view key) {
 std::variant<ChatRequest, ApiError> decode_chat_request(std::string_view body) {
   if (body.starts_with("\xEF\xBB\xBF"))
     return invalid_request("the body begins with a byte order mark; send the JSON object alone");
-  thread_local ondemand::parser parser;
+  ThreadParser parser;
   ChatRequest request;
   ondemand::document document;
   if (const auto error =
-          parser.iterate(simdjson::padded_string_view(body.data(), body.size(), body.size() + ByteBuffer::kPadding))
+          parser->iterate(simdjson::padded_string_view(body.data(), body.size(), body.size() + ByteBuffer::kPadding))
               .get(document)) {
     return malformed(error);
   }

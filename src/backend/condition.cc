@@ -1,0 +1,30 @@
+#include "backend/condition.h"
+
+namespace spillway::backend {
+
+Condition::Change Condition::failed(bool never_heals, TimePoint at) {
+  const std::int64_t ticks = at.time_since_epoch().count();
+  const std::uint32_t failures = failures_.fetch_add(1, std::memory_order_relaxed) + 1;
+  if (failures == 1) first_failure_.store(ticks, std::memory_order_relaxed);
+  const Duration lasted(ticks - first_failure_.load(std::memory_order_relaxed));
+  const bool due = never_heals || failures >= kInARow || (failures >= 2 && lasted >= kForSoLong);
+  if (!due || told_.exchange(true, std::memory_order_relaxed)) return {};
+  return {Change::Kind::kFails, failures, std::max(lasted, Duration(0))};
+}
+
+Condition::Change Condition::answered(TimePoint at) {
+  if (failures_.load(std::memory_order_relaxed) == 0) return {};
+  const std::uint32_t failures = failures_.exchange(0, std::memory_order_relaxed);
+  if (failures == 0 || !told_.exchange(false, std::memory_order_relaxed)) return {};
+  const Duration lasted(at.time_since_epoch().count() - first_failure_.load(std::memory_order_relaxed));
+  return {Change::Kind::kAnswersAgain, failures, std::max(lasted, Duration(0))};
+}
+
+std::shared_ptr<Condition> Conditions::of(const std::string& backend) {
+  const std::lock_guard lock(mutex_);
+  std::shared_ptr<Condition>& condition = all_[backend];
+  if (!condition) condition = std::make_shared<Condition>();
+  return condition;
+}
+
+}  // namespace spillway::backend

@@ -1,0 +1,51 @@
+// Whether a Backend answers, as its log lines tell it.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "base/time.h"
+
+namespace spillway::backend {
+
+// One for each Backend's name, shared by all threads; a success costs one load. Says when a line is due: once when the
+// Backend begins to fail, once when it answers again, not at each failure in between.
+class Condition {
+ public:
+  static constexpr std::uint32_t kInARow = 5;  // at a provider that fails 18.7 % of calls: one in 4,400 by chance
+  static constexpr seconds kForSoLong{10};     // where there are few requests, two that far apart are enough
+
+  struct Change {
+    enum class Kind { kNone, kFails, kAnswersAgain };
+    Kind kind = Kind::kNone;
+    std::uint32_t failures = 0;  // in a row, until now
+    Duration lasted{};           // since the first of them
+  };
+
+  // An Attempt has failed by the Backend's or the operator's fault. `never_heals`: the first one is told at once.
+  Change failed(bool never_heals, TimePoint at);
+  // An Attempt was answered.
+  Change answered(TimePoint at);
+
+ private:
+  std::atomic<std::uint32_t> failures_{0};      // in a row
+  std::atomic<std::int64_t> first_failure_{0};  // of these; ticks of Clock
+  std::atomic<bool> told_{false};
+};
+
+// The Conditions of all Backends, by name; they outlive a reload. From any thread.
+class Conditions {
+ public:
+  std::shared_ptr<Condition> of(const std::string& backend);
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<Condition>> all_;
+};
+
+}  // namespace spillway::backend
