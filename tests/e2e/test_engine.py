@@ -12,7 +12,7 @@ import tomllib
 import pytest
 
 from clock import eventually, slow
-from gateway import Gateway, config_text, local_backend, openai_backend, run
+from gateway import Gateway, cache_dir, config_text, local_backend, openai_backend, run
 from http_client import Connection, chat, chat_body, get, open_stream, stream_chat
 from processes import alive, engines
 
@@ -25,10 +25,22 @@ def only_engine(gateway: Gateway) -> int:
     return eventually("one llama-server runs", lambda: len(found := engines(gateway.pid)) == 1 and found, 10)[0]
 
 
-def test_readyz_turns_200_when_the_engine_can_answer(gateway, model_file):
-    served = gateway(config_text([local_backend(str(model_file))]))
-    early = get(served.port, "/readyz").status
-    assert early in (200, 503)
+@pytest.fixture
+def held_engine(tmp_path):
+    """The real engine, that does not begin before the file `gate` is there: (environment, gate)."""
+    gate, wrapper = tmp_path / "gate", tmp_path / "llama-server"
+    real = cache_dir() / "engine/current/bin/llama-server"
+    wrapper.write_text(f'#!/bin/sh\nwhile [ ! -e "{gate}" ]; do sleep 0.02; done\nexec "{real}" "$@"\n')
+    wrapper.chmod(0o755)
+    return {"SPILLWAY_LLAMA_SERVER": str(wrapper)}, gate
+
+
+def test_readyz_turns_200_when_the_engine_can_answer(gateway, model_file, held_engine):
+    env, gate = held_engine
+    served = gateway(config_text([local_backend(str(model_file))]), env=env)
+    early = get(served.port, "/readyz")
+    assert (early.status, early.header("retry-after"), early.json["status"]) == (503, "1", "waiting")
+    gate.touch()
     served.wait_until_ready()
     got = chat(served.port, SHORT)
     assert got.status == 200 and got.text.strip() and got.header("x-spillway-backend") == "local"

@@ -15,6 +15,7 @@ from processes import resident_bytes
 from replies import (Close, Hold, Pause, Repeat, Reply, Reset, Send, Silence, begun, chunk, cut_at, delta, dribble, events,
                      frame_chunked, head, paced, SSE_HEADERS, sse, stream, usage_event)
 
+pytestmark = pytest.mark.sanitized
 WORDS = ["Guten ", "Morgen, ", "早上好 ", "🦀 ", "data: x\\n", " ende"]
 TEXT = "".join(WORDS)
 
