@@ -96,7 +96,7 @@ Result<Status> from_json(std::string_view text) {
   try {
     return parsed.get<Status>();
   } catch (const json::exception& exception) {
-    return Error{ErrorCode::kCorrupt, std::string("the answer is no status: ") + exception.what(), {}};
+    return Error{ErrorCode::kCorrupt, std::string("the answer is not a status: ") + exception.what(), {}};
   }
 }
 

@@ -42,7 +42,7 @@ OriginRules::OriginRules(const config::Address& listen, std::vector<std::string>
                          std::vector<std::string> hosts)
     : on_loopback_(listen.is_loopback()), cors_origins_(std::move(cors_origins)), hosts_(std::move(hosts)) {}
 
-// A name without a dot is none of the public DNS, so no page can have one.
+// A name without a dot is not in the public DNS, so no page can have one.
 bool OriginRules::may_be_asked_as(std::string_view host) const {
   const bool is_plain = host.find_first_of(".:[") == std::string_view::npos;
   return !on_loopback_ || is_plain || is_this_machine(host) || is_in(hosts_, host);
@@ -60,8 +60,9 @@ bool OriginRules::may_ask(std::string_view origin) const {
 std::optional<api::ApiError> OriginRules::check(const http::Headers& headers) const {
   const std::string_view host = headers.get("host");
   if (!host.empty() && !may_be_asked_as(host_of(host))) {
-    return refusal("\"" + std::string(host.substr(0, kShown)) +
-                   "\" is no name of this gateway, which listens on loopback; who runs it can add it to server.hosts");
+    return refusal(
+        "\"" + std::string(host.substr(0, kShown)) +
+        "\" is not a name of this gateway, which listens on loopback; who runs it can add it to server.hosts");
   }
   const std::string_view origin = headers.get("origin");
   if (!origin.empty() && !may_ask(origin)) {

@@ -14,7 +14,7 @@ namespace spillway::admit {
 
 // A page of any site can send requests to this machine from its visitor's browser: with the operator's keys behind
 // them. The browser tells the page's Origin (RFC 6454), which is judged here. And a page can have its own name lead
-// to 127.0.0.1 (DNS rebinding): so a listener on loopback answers to this machine's names alone. Immutable.
+// to 127.0.0.1 (DNS rebinding): so a listener on loopback answers to this machine's names only. Immutable.
 class OriginRules {
  public:
   // `cors_origins` and `hosts` as in [server].

@@ -56,8 +56,8 @@ Task<Outcome> Attempt::run() {
   co_return outcome;
 }
 
-// A kept connection that the other side closed just as it was used is no failure of the Backend: the request goes once
-// more, on a new one, in the time that is left of the first.
+// A kept connection that the other side closed just as it was used is not a failure of the Backend: the request goes
+// once more, on a new one, in the time that is left of the first.
 Task<Outcome> Attempt::ask() {
   bool stale = false;
   Outcome outcome = co_await ask_once(context_.pool.take(target_.backend->origin()), stale);

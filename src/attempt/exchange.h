@@ -48,7 +48,7 @@ class Exchange {
   void keep_alive();
   void add_own_headers();
   void write_record();
-  // Nothing: the request's x-spillway-deadline-ms is no number of milliseconds.
+  // Nothing: the request's x-spillway-deadline-ms is not a number of milliseconds.
   [[nodiscard]] std::optional<Deadline> deadline_of(const route::Route& route) const;
 
   const Context& context_;

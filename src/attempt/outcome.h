@@ -29,7 +29,7 @@ enum class OutcomeClass {
   kConfig,       // 3xx, 401, 402, 403, 404 and the like: never heals by itself
   kNoModel,      // 404: it has no model of the name that the client asked for
   kClient,       // 400, 413, 422: the request is at fault; passed through
-  kAbandoned,    // the client left, or the deadline passed: nobody's fault
+  kAbandoned,    // the client left, or the deadline passed: no one's fault
 };
 
 enum class Blame { kNobody, kBackend, kOperator, kClient };

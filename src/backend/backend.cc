@@ -9,7 +9,7 @@ namespace spillway::backend {
 
 namespace {
 
-// Shorter ones ("none", "test") are no secrets, and stand in texts by chance.
+// Shorter ones ("none", "test") are not secrets, and stand in texts by chance.
 constexpr std::size_t kLeastSecret = 6;  // bytes
 
 }  // namespace
@@ -51,7 +51,7 @@ void Backend::render_head(std::string_view key) {
     chat_head_.append(name).append(": ").append(value.value).append("\r\n");
     if (value.source.empty() && !config::names_a_secret(name)) continue;
     learn_secret(value.value);
-    // "Bearer SECRET": an upstream repeats the secret alone.
+    // "Bearer SECRET": an upstream repeats only the secret.
     learn_secret(std::string_view(value.value).substr(value.value.rfind(' ') + 1));
   }
 }

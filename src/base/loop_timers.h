@@ -15,7 +15,7 @@
 
 namespace spillway {
 
-// Owned by one loop and used from its thread alone. Entries that outlive it never fire and must not
+// Owned by one loop and used only from its thread. Entries that outlive it never fire and must not
 // be armed again; they may only be destroyed.
 class LoopTimers {
  public:

@@ -1,1 +1,1 @@
-// Compiled once, for pch.h alone.
+// Compiled once, only for pch.h.

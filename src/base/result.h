@@ -1,4 +1,4 @@
-// Expected failures as values. Exceptions are for programmer errors and start-up alone.
+// Expected failures as values. Exceptions are for programmer errors and start-up only.
 #pragma once
 
 #include <cassert>

@@ -23,10 +23,10 @@ void add_globals(CLI::App& app, Context& context) {
   app.add_option("--config", context.config_option, "The config file")->type_name("FILE");
   app.add_option("--data", context.data_option, "Where models and logs are kept [~/.local/share/spillway]")
       ->type_name("DIR");
-  app.add_option("--log-level", context.log_level_option, "How much is told on stderr, before the config's log.level")
+  app.add_option("--log-level", context.log_level_option, "How much to log on stderr; overrides the config's log.level")
       ->type_name("debug|info|warn|error|off")
       ->check([](const std::string& word) {
-        return log::parse_level(word) ? std::string() : "\"" + word + "\" is none of debug, info, warn, error, off";
+        return log::parse_level(word) ? std::string() : "\"" + word + "\" is not one of debug, info, warn, error, off";
       });
 }
 

@@ -20,7 +20,8 @@ struct StatusOptions {
 Result<config::Address> admin_address(const Context& context, const std::string& option) {
   if (!option.empty()) {
     if (const auto parsed = config::parse_address(option); parsed && parsed->port != 0) return *parsed;
-    return Error{ErrorCode::kInvalidArgument, "--admin " + option + " is no address", "as in --admin 127.0.0.1:8081"};
+    return Error{ErrorCode::kInvalidArgument, "--admin " + option + " is not an address",
+                 "as in --admin 127.0.0.1:8081"};
   }
   const config::Loaded loaded = context.load_config();
   if (!loaded.config) {
@@ -57,7 +58,7 @@ int status(const Context& context, const StatusOptions& options) {
 }  // namespace
 
 void add_status(CLI::App& app, Context& context) {
-  CLI::App* command = app.add_subcommand("status", "Tell what runs now: Backends, Replicas, Routes, and what is wrong");
+  CLI::App* command = app.add_subcommand("status", "Show what runs now: Backends, Replicas, Routes, and what is wrong");
   auto options = std::make_shared<StatusOptions>();
   command
       ->add_option("--admin", options->admin, "Where the gateway's admin plane is [the config's server.admin_listen]")

@@ -42,7 +42,7 @@ void check_provider(const Placed<Backend>& backend, const Server& server, Proble
   } else if (const std::string why = why_no_base_url(value.base_url); !why.empty()) {
     // A user or a query may hold a password or a key, and what is told here goes to logs and to the admin plane.
     const bool secret = value.base_url.find_first_of("@?#") != std::string::npos;
-    problems.add(backend.of("base_url"), (secret ? "this" : excerpt(value.base_url)) + " is no base_url: " + why,
+    problems.add(backend.of("base_url"), (secret ? "this" : excerpt(value.base_url)) + " is not a base_url: " + why,
                  "as in: base_url = \"https://api.deepseek.com/v1\"");
   } else if (const std::string_view endpoint = endpoint_at_end(value.base_url); !endpoint.empty()) {
     const std::string base = value.base_url.substr(0, value.base_url.rfind(endpoint));
@@ -181,7 +181,8 @@ void check_backends(const std::vector<Placed<Backend>>& backends, const Server& 
     if (name.empty()) {
       problems.add(backend.of("name"), "a [[backend]] needs a name", "as in: name = \"deepseek\"");
     } else if (!is_plain_name(name)) {
-      problems.add(backend.of("name"), excerpt(name) + " is no name", "letters, digits, '.', '-' and '_', at most 64");
+      problems.add(backend.of("name"), excerpt(name) + " is not a name",
+                   "letters, digits, '.', '-' and '_', at most 64");
     }
     for (std::size_t before = 0; before < i && !name.empty(); ++before) {
       if (backends[before].value.name == name) {
@@ -193,7 +194,7 @@ void check_backends(const std::vector<Placed<Backend>>& backends, const Server& 
       }
     }
     if (!backend.value.rate.empty() && !is_rate(backend.value.rate)) {
-      problems.add(backend.of("rate"), excerpt(backend.value.rate) + " is no rate",
+      problems.add(backend.of("rate"), excerpt(backend.value.rate) + " is not a rate",
                    "as in: rate = \"60/m\" (s, m or h)");
     }
     // A wrong word for the engine leaves it empty; that was told already.
@@ -212,7 +213,7 @@ void check_routes(const std::vector<Placed<Route>>& routes, const std::vector<Pl
     if (route.value.model.empty())
       problems.add(route.of("model"), "a Route's model is empty", "model = \"*\" serves every name");
     if (route.value.hedge != "off" && route.value.hedge != "auto" && !parse_duration(route.value.hedge)) {
-      problems.add(route.of("hedge"), excerpt(route.value.hedge) + " is no hedge",
+      problems.add(route.of("hedge"), excerpt(route.value.hedge) + " is not a hedge",
                    "off, auto, or a duration such as \"800ms\"");
     }
     if (!route.has("targets") || (route.value.targets.empty() && route.table->find("targets")->items.empty() &&

@@ -113,7 +113,7 @@ struct Backend {
   std::map<std::string, HeaderValue> headers;
   std::vector<std::string> forward_headers;  // names of further fields of the client that go on
   TimeoutOverrides timeouts;
-  std::string ca_file;  // PEM with further trusted certificate authorities; empty: the system's alone
+  std::string ca_file;  // PEM with further trusted certificate authorities; empty: only the system's
 
   // A local Backend: `engine` is set, `base_url` is not.
   std::string engine;
@@ -125,7 +125,7 @@ struct Backend {
   int parallel = 2;                      // answers at once, per Replica
   int engine_threads = 0;                // 0: the engine decides
   milliseconds start_timeout{120'000};   // from start to the first good completion
-  std::vector<std::string> engine_args;  // handed on to the engine as they are
+  std::vector<std::string> engine_args;  // passed to the engine as they are
 
   [[nodiscard]] bool is_local() const { return !engine.empty(); }
   bool operator==(const Backend&) const = default;

@@ -26,7 +26,7 @@ std::string documentation_tables() {
   append_table(out, "[server]", "", server_options());
   append_table(out, "[limits]", "", limits_options());
   append_table(out, "[defaults]",
-               "Each may be set again on a backend or a Route; the Route's goes before the backend's.",
+               "Each may be set again on a backend or a Route; the Route's value wins over the backend's.",
                defaults_options());
   append_table(out, "[log]", "", log_options());
   append_table(out, "[[backend]]",

@@ -117,7 +117,8 @@ Loaded load_text(std::string_view toml, const std::filesystem::path& path, const
   Sources sources{environment, {}};
   const Document document = parse_document(toml);
   if (!document.error.empty()) {
-    problems.add(document.error_place, "this is no TOML: " + document.error, "see toml.io for how it is written");
+    problems.add(document.error_place, "this is not valid TOML: " + document.error,
+                 "see toml.io for how it is written");
     return finish({}, problems, {});
   }
   Draft draft = read_draft(document.root, problems);

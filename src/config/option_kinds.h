@@ -1,5 +1,5 @@
 // The kinds of options that a section may have: each reads one type of value, tells what is wrong with it and
-// prints it. For schema.cc alone.
+// prints it. Only for schema.cc.
 #pragma once
 
 #include <algorithm>
@@ -29,7 +29,7 @@ Option<T> duration(std::string key, Get get, milliseconds least, std::string abo
     if (value.kind != Kind::kString) return add_wrong_kind(problems, value, "a duration in quotes", example);
     const auto parsed = parse_duration(value.text);
     if (!parsed) {
-      problems.add(value.place, excerpt(value.text) + " is no duration",
+      problems.add(value.place, excerpt(value.text) + " is not a duration",
                    "a whole number and a unit, as in: " + example);
     } else if (*parsed < least) {
       problems.add(value.place, name + " has to be at least " + print_duration(least), "as in: " + example);
@@ -52,7 +52,7 @@ Option<T> size(std::string key, Get get, std::uint64_t least, std::string about)
     if (value.kind != Kind::kString) return add_wrong_kind(problems, value, "a size in quotes", example);
     const auto parsed = parse_size(value.text);
     if (!parsed) {
-      problems.add(value.place, excerpt(value.text) + " is no size", "a whole number and a unit, as in: " + example);
+      problems.add(value.place, excerpt(value.text) + " is not a size", "a whole number and a unit, as in: " + example);
     } else if (*parsed < least) {
       problems.add(value.place, name + " has to be at least " + print_size(least), "as in: " + example);
     } else {
@@ -202,7 +202,7 @@ Option<T> address(std::string key, Get get, std::string about) {
     if (value.kind != Kind::kString) return add_wrong_kind(problems, value, "an address in quotes", example);
     const auto parsed = parse_address(value.text);
     if (!parsed)
-      return problems.add(value.place, excerpt(value.text) + " is no IP address with a port", "as in: " + example);
+      return problems.add(value.place, excerpt(value.text) + " is not an IP address with a port", "as in: " + example);
     get(out) = *parsed;
   };
   option.print = [get](const T& from) { return "\"" + get(from).to_string() + "\""; };

@@ -45,7 +45,7 @@ void add_unknown(Problems& problems, const Entry& entry, const std::string& sect
   } else {
     for (const std::string& key : known) hint += (hint.empty() ? "known are: " : ", ") + key;
   }
-  problems.add(entry.place, "`" + shown(entry.key) + "` is no key of " + section, std::move(hint));
+  problems.add(entry.place, "`" + shown(entry.key) + "` is not a key of " + section, std::move(hint));
 }
 
 void add_wrong_kind(Problems& problems, const Value& value, std::string_view wanted, std::string_view example) {

@@ -52,7 +52,7 @@ Option<Backend> api_key_option() {
   option.read = [](const Value& value, Backend& out, Problems& problems) {
     const std::string hint =
         "never the secret itself; as in: api_key = \"env:DEEPSEEK_API_KEY\" or \"file:/run/secrets/deepseek\"";
-    // What stands there is not told: it may be a secret, behind env: as well.
+    // What is there is not shown: it may be a secret, behind env: as well.
     if (value.kind != Kind::kString || !is_reference(value.text))
       return problems.add(value.place, "api_key has to be env:NAME or file:PATH", hint);
     out.api_key.source = value.text;
@@ -81,7 +81,7 @@ void read_header(const Entry& entry, Backend& out, Problems& problems) {
                           own == "authorization" ? "use api_key" : "leave it out");
     }
   }
-  if (!is_token(entry.key)) return problems.add(entry.place, excerpt(entry.key) + " is no name of a header field");
+  if (!is_token(entry.key)) return problems.add(entry.place, excerpt(entry.key) + " is not a header field name");
   if (entry.value.kind != Kind::kString)
     return add_wrong_kind(problems, entry.value, "a string", "headers = { \"x-team\" = \"blue\" }");
   for (const char c : entry.value.text) {
@@ -148,9 +148,9 @@ std::string why_no_host(std::string_view text) {
   for (const char c : text) {
     const bool good =
         (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
-    if (!good) return "is no name of a host (without scheme and port)";
+    if (!good) return "is not a host name (write it without scheme and port)";
   }
-  return text.empty() ? "is no name of a host" : "";
+  return text.empty() ? "is not a host name" : "";
 }
 
 // What never goes on, whoever asks for it: it is the client's business with Spillway, or one connection's.
@@ -160,10 +160,10 @@ std::string why_no_forwarded_field(std::string_view name) {
        {"authorization", "x-api-key", "api-key", "cookie", "host", "content-length", "content-type", "content-encoding",
         "transfer-encoding", "connection", "keep-alive", "proxy-connection", "proxy-authorization", "te", "trailer",
         "upgrade", "expect", "accept-encoding", "x-request-id"}) {
-    if (equals_ignore_case(name, own)) return "stays here";
+    if (equals_ignore_case(name, own)) return "is never forwarded";
   }
   constexpr std::string_view kOwnPrefix = "x-spillway-";
-  return equals_ignore_case(name.substr(0, kOwnPrefix.size()), kOwnPrefix) ? "stays here" : "";
+  return equals_ignore_case(name.substr(0, kOwnPrefix.size()), kOwnPrefix) ? "is never forwarded" : "";
 }
 
 Option<Route> targets_option() {
@@ -220,7 +220,7 @@ const Options<Server>& server_options() {
       boolean<Server>("require_key", FIELD(require_key),
                       "Refuse requests without a known API key. Must be true when `listen` is not loopback, or `serve` "
                       "refuses to start. "
-                      "This version knows no keys yet, so it then refuses all."),
+                      "This version has no keys yet, so it then refuses all."),
       duration<Server>("drain_timeout", FIELD(drain_timeout), milliseconds(0),
                        "After SIGTERM, how long streams may take to end."),
       texts<Server>("cors_origins", FIELD(cors_origins), "https://app.example.com", why_no_origin,
@@ -275,11 +275,11 @@ const Options<Log>& log_options() {
             }
             return "off";
           },
-          "How much is told on stderr."),
+          "How much is logged on stderr."),
       text<Log>("access", FIELD(access), "auto \\| off \\| stderr \\| path",
                 "Where one JSON line per Exchange goes; auto: `DATA/log/access.jsonl`."),
-      size<Log>("access_max_size", FIELD(access_max_size), 64u << 10, "The file is put aside when it is larger."),
-      integer<Log>("access_files", FIELD(access_files), 1, 1000, "How many that were put aside are kept.")};
+      size<Log>("access_max_size", FIELD(access_max_size), 64u << 10, "The file is rotated when it is larger."),
+      integer<Log>("access_files", FIELD(access_files), 1, 1000, "How many rotated files are kept.")};
   return options;
 }
 
@@ -335,7 +335,7 @@ const Options<Backend>& backend_options() {
         duration<Backend>("start_timeout", FIELD(start_timeout), milliseconds(100),
                           "From the engine's start to its first good completion."),
         texts<Backend>("engine_args", FIELD(engine_args), "--flash-attn\", \"on", why_no_argument,
-                       "Handed on to the engine as they are, behind Spillway's own.")};
+                       "Passed to the engine as they are, after Spillway's own.")};
     add_overrides(list);
     return list;
   }();
@@ -355,7 +355,7 @@ const Options<Route>& route_options() {
         integer<Route>("retries", FIELD(retries), 0, 100,
                        "More tries at one Target before the next. Not acted on yet."),
         duration<Route>("retry_after_wait", FIELD(retry_after_wait), milliseconds(0),
-                        "Wait so long at most for a provider's Retry-After and ask it again. Not acted on yet."),
+                        "The longest wait for a provider's Retry-After before asking it again. Not acted on yet."),
         text<Route>("hedge", FIELD(hedge), "off \\| auto \\| duration",
                     "Start the next Target when no first token has come. Not acted on yet."),
         boolean<Route>("resume", FIELD(resume), "Go on with a broken stream at the next Target. Not acted on yet.")};

@@ -1,4 +1,4 @@
-// The list of all options: the one place where a key, its unit and its documentation stand. Defaults
+// The list of all options: the one place that holds a key, its unit and its documentation. Defaults
 // are the initial values of the structs in config.h.
 #pragma once
 

@@ -124,7 +124,7 @@ std::string why_no_base_url(std::string_view text) {
   if (host.empty()) return "it names no host";
   if (port.empty()) return {};
   const auto number = parse_port(port.substr(1));
-  return !port.starts_with(':') || !number || *number == 0 ? "its port is no number from 1 to 65535" : "";
+  return !port.starts_with(':') || !number || *number == 0 ? "its port is not a number from 1 to 65535" : "";
 }
 
 std::string_view endpoint_at_end(std::string_view base_url) {

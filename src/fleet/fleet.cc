@@ -1,4 +1,4 @@
-// Which Replica speaks for a Backend, and how one that is no longer wanted comes to its end:
+// Which Replica speaks for a Backend, and how one that is no longer wanted ends:
 //
 //   current   what the Config asks for; on_change tells of it
 //   previous  the same model under the settings before: answers, and is told of, until current is
@@ -28,7 +28,7 @@ template <class Target>
 struct Gate {
   std::mutex mutex;
   boost::asio::io_context* loop = nullptr;  // under `mutex`; null: closed
-  Target* target = nullptr;                 // on the loop's thread alone; null: closed
+  Target* target = nullptr;                 // only on the loop's thread; null: closed
 
   template <class Call>
   static void post(const std::shared_ptr<Gate>& gate, Call call) {

@@ -33,7 +33,7 @@ struct ReplicaStatus {
   std::string detail;      // of the last failure; empty: there was none
   bool serving = true;  // requests that begin now go to it: one for each Backend; others load, or end what they began
   // A Replica that a new Config no longer wants is stopped when the last copy of this is gone (or
-  // after the drain time-out), so that answers under way come to their end.
+  // after the drain time-out), so that answers under way can finish.
   std::shared_ptr<const void> lease;
 };
 

@@ -17,7 +17,7 @@
 
 namespace spillway::http {
 
-// Where a connection leads. Connections are shared between requests of the same `key` alone.
+// Where a connection leads. Connections are shared between requests of the same `key` only.
 struct Origin {
   std::string key;
   Url url;

@@ -58,7 +58,7 @@ struct Request {
 // Reason phrase of a status that Spillway itself sends or passes on; "Unknown" for others.
 std::string_view reason_phrase(int status);
 
-// Fields that concern one connection alone and are never forwarded (RFC 9110, 7.6.1), and those
+// Fields that concern only one connection and are never forwarded (RFC 9110, 7.6.1), and those
 // that the sender of a message sets itself.
 bool is_hop_by_hop(std::string_view name);
 

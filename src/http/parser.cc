@@ -85,7 +85,7 @@ ParseFailure failure_of(llhttp_errno_t error) {
     case HPE_CR_EXPECTED:
     case HPE_LF_EXPECTED:
     case HPE_STRICT: return {400, "a line does not end in CRLF"};
-    case HPE_CLOSED_CONNECTION: return {400, "bytes behind the last message of the connection"};
+    case HPE_CLOSED_CONNECTION: return {400, "bytes after the last message of the connection"};
     case HPE_INVALID_EOF_STATE: return {400, "the connection ended within a message"};
     case HPE_INVALID_STATUS: return {400, "the status line is malformed"};
     default: return {400, "the message is malformed"};
@@ -356,7 +356,7 @@ bool RequestParser::check_head(std::string_view head) {
   if (lengths > 1 || encodings > 1 || (lengths > 0 && encodings > 0)) {
     return fail(400, "the body's length is told in two ways");
   }
-  if (encodings > 0 && parser_.http_minor == 0) return fail(400, "HTTP/1.0 knows no Transfer-Encoding");
+  if (encodings > 0 && parser_.http_minor == 0) return fail(400, "HTTP/1.0 has no Transfer-Encoding");
   return true;
 }
 

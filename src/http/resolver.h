@@ -70,7 +70,7 @@ class Resolver {
   struct Mailbox {
     std::mutex mutex;
     asio::io_context* loop;  // guarded by `mutex`; null: the Resolver is gone
-    Resolver* resolver;      // the loop's thread alone
+    Resolver* resolver;      // only the loop's thread
   };
 
   std::shared_ptr<Entry> entry_of(const std::string& host);

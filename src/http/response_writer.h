@@ -29,7 +29,7 @@ class ResponseWriter {
   // Further fields as rendered lines, each with its CRLF; the caller vouches for them.
   void add_rendered(std::string_view lines) { extra_ += lines; }
 
-  // The whole response. A HEAD request gets the header alone.
+  // The whole response. A HEAD request gets only the header.
   Task<bool> send(int status, std::string_view content_type, std::string_view body);
 
   // The header of a response whose length is not known; chunked, or until the end of the

@@ -50,7 +50,7 @@ Task<> ServerConnection::run() {
   while (co_await read_request()) {
     handling_ = true;
     client_gone_ = false;
-    // A read lies in wait while the request is handled: it sees the client leave, and takes in what
+    // A read is pending while the request is handled: it sees the client leave, and takes in what
     // is pipelined. `request_` looks into the same buffer, so room is made before.
     stream_->input().prepare(Stream::kMinRoom);
     parser_.read(stream_->input(), request_);
@@ -104,7 +104,7 @@ Task<bool> ServerConnection::read_request() {
   const ServerLimits& limits = *server_.limits_;
   ByteBuffer& input = stream_->input();
   if (stream_->reading()) {
-    // The read that lay in wait during the last request, or no request yet.
+    // The read that was pending during the last request, or no request yet.
     idle_ = true;
     timer_.arm(now() + limits.keep_alive_timeout);
     co_await stream_->read_end();
@@ -146,7 +146,7 @@ Task<bool> ServerConnection::read_request() {
     if (timed_out_) {
       if (!idle_)
         co_await refuse(
-            {408, parser_.head_done() ? "the body did not come in time" : "the header did not come in time"});
+            {408, parser_.head_done() ? "the body did not arrive in time" : "the header did not arrive in time"});
       co_return false;
     }
     if (ec && input.end() == parser_.consumed()) co_return false;

@@ -28,7 +28,7 @@ struct SseEvent {
   bool has_data = false;
 };
 
-// A stream may begin with a byte order mark, which is none of its first event. Anywhere else one is
+// A stream may begin with a byte order mark, which is not part of its first event. Anywhere else one is
 // part of a field's name.
 inline std::string_view without_byte_order_mark(std::string_view first_event) {
   return first_event.starts_with("\xEF\xBB\xBF") ? first_event.substr(3) : first_event;

@@ -20,7 +20,7 @@ using Socket = asio::basic_stream_socket<asio::ip::tcp, Executor>;
 // At most one read and one write are under way at any time. Held by shared_ptr, since a read that
 // is under way keeps the Stream alive. One thread.
 //
-// Reading is split in two, start_read() and wait_read(): a read can lie in wait while its owner
+// Reading is split in two, start_read() and wait_read(): a read can stay pending while its owner
 // does something else, which is how a client that leaves, an upstream that closes an idle connection or
 // answers before it has the whole request, is noticed at once and without a system call of its own.
 class Stream : public std::enable_shared_from_this<Stream> {

@@ -13,7 +13,7 @@
 namespace spillway::http {
 
 // A client context: TLS 1.2 and later, the system's certificate authorities and those of `ca_file`
-// (PEM; empty: none further). The sessions that a server offers are kept in it, so it is for one server alone; and
+// (PEM; empty: none further). The sessions that a server offers are kept in it, so it is for one server only; and
 // for one thread, since OpenSSL 3.0 takes locks within a context.
 Result<std::shared_ptr<asio::ssl::context>> make_client_context(const std::string& ca_file);
 // Lets a new connection of such a context go on with a session of an earlier one (RFC 8446, 2.2), which spares the

@@ -44,10 +44,10 @@ Result<Url> parse_url(std::string_view text) {
   std::string_view port;
   if (authority.starts_with('[')) {
     const std::size_t close = authority.find(']');
-    if (close == std::string_view::npos) return bad(text, "has no ] behind its IPv6 address");
+    if (close == std::string_view::npos) return bad(text, "has no ] after its IPv6 address");
     url.host = authority.substr(1, close - 1);
     std::string_view behind = authority.substr(close + 1);
-    if (!behind.empty() && behind.front() != ':') return bad(text, "is malformed behind its host");
+    if (!behind.empty() && behind.front() != ':') return bad(text, "is malformed after its host");
     if (!behind.empty()) port = behind.substr(1);
   } else {
     const std::size_t colon = authority.find(':');

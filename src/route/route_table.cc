@@ -79,7 +79,7 @@ std::vector<RouteTable::Model> RouteTable::models() const {
   for (const Route& route : routes_) {
     if (route.targets.empty()) continue;
     const std::string& name = route.settings.model;
-    // A Route that asks for a label is none that everybody can count on.
+    // A Route that asks for a label is not one that everybody can count on.
     if (!is_glob(name) && match(name, "") != nullptr) add(name, route.targets.front().backend->name());
   }
   for (const Route& route : routes_) {

@@ -43,7 +43,7 @@ class RouteTable {
     std::string name;
     std::string backend;  // that is asked first
   };
-  // The names that clients can count on: those of Routes that are no globs, and of their Targets.
+  // The names that clients can count on: those of Routes that are not globs, and of their Targets.
   [[nodiscard]] std::vector<Model> models() const;
 
   [[nodiscard]] const std::vector<Route>& routes() const { return routes_; }

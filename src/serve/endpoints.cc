@@ -20,7 +20,7 @@ bool is_read(const http::Request& request) {
   return request.method == http::Method::kGet || request.method == http::Method::kHead;
 }
 
-// Percent-encoded bytes decoded (RFC 3986, 2.1); what is no valid triplet stays as it is.
+// Percent-encoded bytes decoded (RFC 3986, 2.1); what is not a valid triplet stays as it is.
 std::string percent_decoded(std::string_view text) {
   const auto digit = [](char c) {
     return c >= '0' && c <= '9'   ? c - '0'
@@ -47,7 +47,7 @@ bool can_serve(const route::Route& route) {
   return false;
 }
 
-// "64 KiB", or bytes where it is no whole number of them.
+// "64 KiB", or bytes where it is not a whole number of them.
 std::string size_text(std::uint64_t bytes) {
   if (bytes >= 1u << 20 && bytes % (1u << 20) == 0) return std::to_string(bytes >> 20) + " MiB";
   if (bytes >= 1u << 10 && bytes % (1u << 10) == 0) return std::to_string(bytes >> 10) + " KiB";
@@ -111,13 +111,13 @@ Task<> Endpoints::serve(http::ServerConnection& connection, const http::Request&
   } else {
     co_await refuse(connection, 404, "not_found",
                     "there is no " + std::string(path.substr(0, 200)) +
-                        " here; this version knows POST /v1/chat/completions, GET /v1/models, /healthz and /readyz");
+                        " here; this version serves POST /v1/chat/completions, GET /v1/models, /healthz and /readyz");
     co_return;
   }
   if (!allowed.empty()) {
     response.add_header("Allow", allowed);
     co_await refuse(connection, 405, "method_not_allowed",
-                    std::string(path.substr(0, 200)) + " knows " + std::string(allowed) + " alone");
+                    std::string(path.substr(0, 200)) + " allows only " + std::string(allowed));
     co_return;
   }
   if (path == "/healthz") {

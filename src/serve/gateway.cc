@@ -30,7 +30,7 @@ Result<asio::ip::tcp::endpoint> endpoint_of(const config::Address& address) {
   ErrorStatus ec;
   const auto parsed = asio::ip::make_address(host, ec);
   if (ec) {
-    return Error{ErrorCode::kInvalidArgument, "cannot listen on " + address.to_string() + ": it is no IP address",
+    return Error{ErrorCode::kInvalidArgument, "cannot listen on " + address.to_string() + ": it is not an IP address",
                  "name an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all"};
   }
   return asio::ip::tcp::endpoint(parsed, address.port);

@@ -36,7 +36,7 @@ class Gateway {
     config::Environment environment;
     std::vector<config::SeenFile> files;          // that `config` came from, as they were when they were read
     std::function<config::Loaded()> reload;       // reads the config again; empty: there is no file
-    std::optional<log::Level> log_level;          // goes before the config's
+    std::optional<log::Level> log_level;          // overrides the config's
     std::function<void(const std::string&)> say;  // what goes to stdout
   };
   explicit Gateway(Options options);

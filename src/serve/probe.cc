@@ -62,7 +62,7 @@ Task<Status> probe(asio::io_context& loop, LoopTimers& timers, http::Resolver& r
                                          std::to_string(body.size()) + "\r\n\r\n" + body,
                                      now() + kCompletionTime);
   connection->abort();
-  if (answer.status != http::ClientStatus::kComplete) co_return not_yet("its first completion did not come");
+  if (answer.status != http::ClientStatus::kComplete) co_return not_yet("its first completion did not arrive");
   const std::string_view text = std::string_view(answer.body).substr(0, answer.body.size() - ByteBuffer::kPadding);
   if (answer.code == 503) co_return not_yet("it loads its model");
   if (answer.code != 200) {

@@ -59,7 +59,7 @@ class Worker {
   void adopt(std::shared_ptr<const config::Config> config);
   void end_if_idle();
 
-  // Sockets and timers are this thread's alone; post() from others stays safe.
+  // Sockets and timers belong to this thread; post() from others stays safe.
   asio::io_context loop_{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO};
   LoopTimers timers_{loop_};
   http::Resolver resolver_{loop_, timers_};

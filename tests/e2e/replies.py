@@ -170,7 +170,7 @@ def stream(parts: Sequence[bytes] | Sequence[str], pace: float = 0.0, framing: s
     elif framing == "close":
         wire = [head(200, [*SSE_HEADERS, ("Connection", "close"), *headers]), *pieces]
     else:
-        raise ValueError(f"framing {framing!r} is none of chunked, length, close")
+        raise ValueError(f"framing {framing!r} is not one of chunked, length, close")
     return paced(wire, pace) + ([Close()] if framing == "close" else [])
 
 

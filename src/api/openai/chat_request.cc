@@ -109,14 +109,14 @@ ApiError malformed(error_code error) {
 }
 
 ApiError twice(std::string_view key) {
-  return invalid_request("\"" + std::string(key) + "\" stands twice in the body", std::string(key));
+  return invalid_request("\"" + std::string(key) + "\" appears twice in the body", std::string(key));
 }
 
 }  // namespace
 
 std::variant<ChatRequest, ApiError> decode_chat_request(std::string_view body) {
   if (body.starts_with("\xEF\xBB\xBF"))
-    return invalid_request("the body begins with a byte order mark; send the JSON object alone");
+    return invalid_request("the body begins with a byte order mark; send only the JSON object");
   ThreadParser parser;
   ChatRequest request;
   ondemand::document document;
@@ -200,7 +200,7 @@ std::variant<ChatRequest, ApiError> decode_chat_request(std::string_view body) {
     }
   }
   if (document.current_location().error() != simdjson::OUT_OF_BOUNDS)
-    return invalid_request("there is something behind the JSON object in the body");
+    return invalid_request("there is something after the JSON object in the body");
   if (!has_model) return invalid_request("\"model\" is missing; name a model, or ask GET /v1/models", "model");
   if (request.model.empty()) return invalid_request("\"model\" is empty; name a model, or ask GET /v1/models", "model");
   if (!has_messages) return invalid_request("\"messages\" is missing", "messages");

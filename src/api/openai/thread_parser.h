@@ -1,4 +1,4 @@
-// The JSON parser of this thread. For sources alone: simdjson.h is slow to compile.
+// The JSON parser of this thread. Only for sources: simdjson.h is slow to compile.
 #pragma once
 
 #include <simdjson.h>

@@ -67,7 +67,8 @@ bool is_failure(std::string_view line, char level) {
 Result<fs::path> find_server(const config::Environment& environment) {
   if (const auto named = variable(environment, "SPILLWAY_LLAMA_SERVER")) {
     if (is_program(*named)) return fs::absolute(*named);
-    return Error{ErrorCode::kNotFound, "SPILLWAY_LLAMA_SERVER is " + *named + ", which is no program that can be run",
+    return Error{ErrorCode::kNotFound,
+                 "SPILLWAY_LLAMA_SERVER is " + *named + ", which is not a program that can be run",
                  "set it to the path of a llama-server, or unset it"};
   }
   const std::optional<fs::path> cache = cache_folder(environment);

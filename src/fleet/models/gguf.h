@@ -30,7 +30,7 @@ struct GgufInfo {
 
 // `head` is the beginning of a file of `file_size` bytes (head.size() <= file_size). Nothing: the
 // header goes on beyond `head`, give more of it; never when `head` is the whole file. The Error is
-// kCorrupt for a file that is broken or cut short, kInvalidArgument for one that is no model in GGUF.
+// kCorrupt for a file that is broken or cut short, kInvalidArgument for one that is not a model in GGUF.
 Result<std::optional<GgufInfo>> parse_gguf(std::string_view head, std::uint64_t file_size);
 
 // parse_gguf over a file, of which only the header is read; messages begin with the path.

@@ -12,7 +12,7 @@
 
 namespace spillway::fleet {
 
-// Weights on disk. One that was named by its path has `path`, `size` and `gguf` alone.
+// Weights on disk. One that was named by its path has `path`, `size` and `gguf` only.
 struct Model {
   ModelName name;      // name.name is empty for a file outside the store
   std::string digest;  // 64 hexadecimal digits of SHA-256
