@@ -20,11 +20,13 @@ engine_flags() {
     -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_BUILD_UI=OFF \
     -DLLAMA_USE_PREBUILT_UI=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_TOOLS_INSTALL=OFF \
     -DCMAKE_C_COMPILER=clang-19 -DCMAKE_CXX_COMPILER=clang++-19
+  # It lies in the checkout: what it says is part of the key below, where it lies is not.
+  if [ "${1:-}" = with-include ]; then printf '%s\n' "-DCMAKE_PROJECT_INCLUDE=$ROOT/script/lib/engine.cmake"; fi
 }
 
 engine_dir() {
   local key
-  key="$(engine_flags | sha256sum | cut -c1-12)"
+  key="$( (engine_flags && cat "$ROOT/script/lib/engine.cmake") | sha256sum | cut -c1-12)"
   echo "$CACHE/engine/llama.cpp-${ENGINE_SHA256:0:12}-$key"
 }
 
@@ -60,10 +62,10 @@ build_engine() {
   work="$CACHE/work/engine"
   rm -rf "$work"
   mkdir -p "$work" "$dir/bin"
-  say "engine: building llama.cpp, once for this machine (about 4 minutes on two cores)"
+  say "engine: building llama.cpp, once for this machine (3 to 4 minutes on two cores)"
   tar -xzf "$CACHE/download/$ENGINE_ARCHIVE" -C "$work"
   local -a flags
-  mapfile -t flags < <(engine_flags)
+  mapfile -t flags < <(engine_flags with-include)
   quietly "$work/configure.log" cmake -G Ninja -S "$work"/llama_cpp_python-*/vendor/llama.cpp -B "$work/build" "${flags[@]}"
   quietly "$work/build.log" ninja -C "$work/build" -j "$JOBS" llama-server
   strip -o "$dir/bin/llama-server" "$work/build/bin/llama-server"
