@@ -52,8 +52,8 @@ Sessions* sessions_of(SSL* ssl) {
   return static_cast<Sessions*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), sessions_index()));
 }
 
-// A copy is kept: OpenSSL makes the original unfit when its connection ends without close_notify (ssl_clear_bad_session),
-// which is how most do.
+// A copy is kept: OpenSSL makes the original unfit when its connection ends without close_notify
+// (ssl_clear_bad_session), which is how most do.
 int on_new_session(SSL* ssl, SSL_SESSION* session) {
   if (Sessions* const sessions = sessions_of(ssl)) {
     if (SSL_SESSION* const copy = SSL_SESSION_dup(session)) sessions->keep(copy);

@@ -105,7 +105,7 @@ class ExchangeTest : public ::testing::Test {
   // The upstream's connection, as soon as the request is there.
   Peer& asked(spillway::testing::Upstream& upstream, std::size_t count = 1) {
     EXPECT_TRUE(run_until([&] {
-      return upstream.peers.size() >= count && upstream.peers[count - 1]->text.find("}") != std::string::npos;
+      return upstream.peers.size() >= count && upstream.peers[count - 1]->text.find('}') != std::string::npos;
     }));
     return *upstream.peers.at(count - 1);
   }
