@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "attempt/forward.h"
+#include "attempt/upstream_leg.h"
 #include "base/ids.h"
 #include "base/json_text.h"
 #include "base/log.h"
@@ -13,10 +14,6 @@
 namespace spillway::attempt {
 
 namespace {
-
-std::string in_band(const api::ApiError& error) {
-  return "data: " + api::render_error(Dialect::kOpenAi, error) + "\n\n";
-}
 
 std::string in_seconds(Duration duration) {
   std::string out;
@@ -35,7 +32,11 @@ Exchange::Exchange(const Context& context, std::shared_ptr<const route::RouteTab
       connection_(connection),
       client_(connection.response()),
       request_(request),
-      keep_alive_timer_(context.timers, [this] { keep_alive(); }),
+      delivery_(std::make_unique<WholeDelivery>(client_, [this] { add_own_headers(); })),
+      keep_alive_timer_(context.timers,
+                        [this] {
+                          if (keeps_alive_->keep_alive()) keep_alive_timer_.arm(now() + kKeepAliveAfter);
+                        }),
       began_at_(now()) {
   const std::string_view own = request.headers.get("x-request-id");
   request_id_ = is_usable_id(own) ? std::string(own) : new_request_id();
@@ -43,7 +44,7 @@ Exchange::Exchange(const Context& context, std::shared_ptr<const route::RouteTab
 
 Task<> Exchange::run() {
   connection_.on_client_gone([this] {
-    if (current_ != nullptr) current_->abort();
+    if (loop_) loop_->abort();
   });
   co_await answer();
   keep_alive_timer_.disarm();
@@ -80,25 +81,49 @@ Task<> Exchange::answer() {
         api::invalid_request("the field x-spillway-deadline-ms has to be a whole number of milliseconds, at least 1"));
     co_return;
   }
-  if (chat_.stream) keep_alive_timer_.arm(began_at_ + kKeepAliveAfter);
-
-  const Ask ask{request_, chat_, *deadline, config_->limits, request_id_};
-  // In order; but a local engine that is still loading is asked after those that can answer now.
-  std::vector<bool> asked(route_->targets.size());
-  for (const bool also_loading : {false, true}) {
-    for (std::size_t i = 0; i < asked.size(); ++i) {
-      const route::Target& target = route_->targets[i];
-      if (asked[i] || (target.backend->loading() && !also_loading)) continue;
-      if (ask.deadline.passed(now())) {
-        co_await fail(
-            {504, "deadline_exceeded", "the deadline passed after " + std::to_string(tried_.size()) + " Attempt(s)"});
-        co_return;
-      }
-      asked[i] = true;
-      if (co_await try_target(target, ask)) co_return;
-    }
+  if (chat_.stream) {
+    auto stream = std::make_unique<StreamDelivery>(client_, [this] { add_own_headers(); });
+    keeps_alive_ = stream.get();
+    delivery_ = std::move(stream);
+    keep_alive_timer_.arm(began_at_ + kKeepAliveAfter);
   }
-  co_await fail_all();
+  co_await attempt(*deadline);
+}
+
+Task<> Exchange::attempt(Deadline deadline) {
+  const Ask ask{request_, chat_, deadline, config_->limits, request_id_};
+  loop_.emplace(
+      *route_, deadline, *delivery_,
+      [this, &ask](const route::Target& target) { return std::make_unique<UpstreamLeg>(context_, target, ask); },
+      [] { return now(); });
+  loop_->on_attempt_end([this](backend::Backend& backend, const Tried& tried) { on_attempt_end(backend, tried); });
+  if (connection_.client_gone()) loop_->abort();
+  const AttemptLoop::End end = co_await loop_->run();
+  const std::string count = std::to_string(loop_->tried().size());
+  using End = AttemptLoop::End;
+  switch (end) {
+    case End::kAnswered: break;
+    case End::kRefused:
+      if (client_.streaming()) error_code_ = "invalid_request";
+      break;
+    case End::kClientGone: context_.metrics.clients_gone.add(); break;
+    case End::kDeadline: {
+      std::string message = "the deadline passed after " + count + " Attempt(s)";
+      if (!loop_->tried().empty() && loop_->tried().back().outcome.deadline)
+        message += ", the last at " + loop_->tried().back().backend->name();
+      co_await fail({504, "deadline_exceeded", std::move(message)});
+      break;
+    }
+    case End::kBroken: {
+      const Tried& last = loop_->tried().back();
+      route_->series->broken_streams.add();
+      co_await fail({502, "stream_broken",
+                     "the answer was cut in the middle: " + last.backend->name() + ": " +
+                         std::string(to_word(last.outcome.cls)) + " (" + last.outcome.detail + "); ask again"});
+      break;
+    }
+    case End::kAllFailed: co_await fail(all_failed()); break;
+  }
 }
 
 // One line in the log when a Backend begins to fail, and one when it answers again.
@@ -125,67 +150,25 @@ void Exchange::tell_condition(backend::Backend& backend, const Outcome& outcome)
   log::warn(line.append(mend_of(outcome)));
 }
 
-// True: the Exchange has ended.
-Task<bool> Exchange::try_target(const route::Target& target, const Ask& ask) {
-  tried_.emplace_back();
-  tried_.back().backend = target.backend.get();
-  Attempt attempt(context_, target, ask, client_, [this](std::string_view fields) {
-    answered_by_ = tried_.back().backend;
-    commit(fields);
-  });
-  current_ = &attempt;
-  Outcome outcome =
-      connection_.client_gone() ? Outcome{OutcomeClass::kAbandoned, 0, "the client left"} : co_await attempt.run();
-  current_ = nullptr;
-
-  backend::Backend& backend = *target.backend;
-  backend.series().attempts[static_cast<std::size_t>(outcome.cls)].add();
-  backend.series().events.add(attempt.events());
-  tell_condition(backend, outcome);
-  Tried& tried = tried_.back();
-  tried.line = {backend.name(),           to_word(outcome.cls), outcome.status,     attempt.connect_ms(),
-                attempt.first_token_ms(), attempt.total_ms(),   attempt.repeated(), {}};
-  tried.upstream_request_id = attempt.upstream_request_id();
-  tried.outcome = outcome;
-  events_ += attempt.events();
-  if (attempt.first_token_ms() >= 0)
-    first_token_ms_ = to_ms(now() - began_at_) - attempt.total_ms() + attempt.first_token_ms();
-
-  if (connection_.client_gone() || client_.failed()) {
-    context_.metrics.clients_gone.add();
-    co_return true;
-  }
-  if (outcome.cls == OutcomeClass::kAnswered) {
-    backend.series().bytes.add(client_.body_bytes());
-    co_return true;
-  }
-  if (outcome.deadline) {
-    co_await fail(
-        {504, "deadline_exceeded",
-         "the deadline passed after " + std::to_string(tried_.size()) + " Attempt(s), the last at " + backend.name()});
-    co_return true;
-  }
-  if (attempt.committed() && outcome.cls != OutcomeClass::kClient) {
-    co_await fail({502, "stream_broken",
-                   "the answer was cut in the middle: " + backend.name() + ": " + std::string(to_word(outcome.cls)) +
-                       " (" + outcome.detail + "); ask again"});
-    co_return true;
-  }
-  if (outcome.cls == OutcomeClass::kClient) {
-    if (!client_.finished()) co_await fail({outcome.status, "invalid_request", backend.name() + ": " + outcome.detail});
-    co_return true;
-  }
-  co_return false;
+void Exchange::on_attempt_end(backend::Backend& backend, const Tried& tried) {
+  backend.series().attempts[static_cast<std::size_t>(tried.outcome.cls)].add();
+  backend.series().events.add(tried.record.events);
+  if (tried.outcome.cls == OutcomeClass::kAnswered) backend.series().bytes.add(client_.body_bytes());
+  events_ += tried.record.events;
+  if (tried.record.first_token_ms >= 0)
+    first_token_ms_ = to_ms(now() - began_at_) - tried.record.total_ms + tried.record.first_token_ms;
+  tell_condition(backend, tried.outcome);
 }
 
-Task<> Exchange::fail_all() {
-  const auto all = [this](auto holds) { return !tried_.empty() && std::ranges::all_of(tried_, holds); };
+api::ApiError Exchange::all_failed() {
+  const std::vector<Tried>& attempts = loop_->tried();
+  const auto all = [&attempts](auto holds) { return !attempts.empty() && std::ranges::all_of(attempts, holds); };
   const auto all_are = [&](OutcomeClass cls) {
     return all([cls](const Tried& one) { return one.outcome.cls == cls; });
   };
   std::string list;
   std::optional<milliseconds> wait;  // the least that any of them asked for
-  for (const Tried& tried : tried_) {
+  for (const Tried& tried : attempts) {
     const Outcome& outcome = tried.outcome;
     if (!list.empty()) list += "; ";
     list += tried.backend->name() + ": " + std::string(to_word(outcome.cls));
@@ -196,12 +179,11 @@ Task<> Exchange::fail_all() {
   if (all([](const Tried& one) { return one.outcome.cls == OutcomeClass::kOverload && one.outcome.status == 0; })) {
     api::ApiError error{503, "queue_full", "every Target is loading, and too many requests wait already: " + list};
     error.retry_after = seconds(5);
-    co_await fail(std::move(error));
-    co_return;
+    return error;
   }
   const bool all_rate_limited = all_are(OutcomeClass::kRateLimited);
   api::ApiError error{502, "all_targets_failed",
-                      "none of " + std::to_string(tried_.size()) + " Target(s) answered: " + list};
+                      "none of " + std::to_string(attempts.size()) + " Target(s) answered: " + list};
   if (all_rate_limited) error.status = 429;
   if (all_are(OutcomeClass::kNoModel)) error.status = 404;
   // SDKs repeat a 502, and nobody's waiting mends these (x-should-retry: openai-python, _base_client.py).
@@ -210,8 +192,8 @@ Task<> Exchange::fail_all() {
   };
   if (!client_.begun() && all(never_heals)) client_.add_header("x-should-retry", "false");
   if (wait) error.retry_after = std::chrono::ceil<seconds>(*wait);
-  if (tried_.size() == 1) add_refusal(tried_.front(), error);
-  co_await fail(std::move(error));
+  if (attempts.size() == 1) add_refusal(attempts.front(), error);
+  return error;
 }
 
 // The only Target's own words and fields: SDKs tell "slow down" from "no money left" by them.
@@ -221,53 +203,23 @@ void Exchange::add_refusal(const Tried& tried, api::ApiError& error) {
   if (error.status == 429 && !refusal.type.empty()) error.type = refusal.type;
   if (client_.begun()) return;
   client_.add_rendered(refusal.rate_fields);
-  if (!tried.upstream_request_id.empty())
-    client_.add_header("x-spillway-upstream-request-id", tried.upstream_request_id);
+  if (!tried.record.upstream_request_id.empty())
+    client_.add_header("x-spillway-upstream-request-id", tried.record.upstream_request_id);
 }
 
 Task<> Exchange::fail(api::ApiError error) {
   error_code_ = error.code;
   keep_alive_timer_.disarm();
-  if (client_.begun()) {
-    if (client_.finished() || client_.failed()) co_return;
-    if (!client_.streaming()) {
-      client_.spoil();
-      co_return;
-    }
-    if (route_ != nullptr && error.code == "stream_broken") route_->series->broken_streams.add();
-    const std::string event = in_band(error);
-    if (co_await client_.write_chunk(event)) co_await client_.end_stream();
-    co_return;
-  }
-  add_own_headers();
-  if (error.retry_after) client_.add_header("Retry-After", std::to_string(error.retry_after->count()));
-  const std::string body = api::render_error(Dialect::kOpenAi, error);
-  co_await client_.send(error.status, "application/json", body);
+  co_await delivery_->fail(error);
 }
 
 void Exchange::add_own_headers() {
-  client_.add_header("x-request-id", request_id_);
-  if (answered_by_ != nullptr) client_.add_header("x-spillway-backend", answered_by_->name());
-  char digits[16];
-  const auto end = std::to_chars(digits, digits + sizeof digits, tried_.size()).ptr;
-  client_.add_header("x-spillway-attempts", {digits, static_cast<std::size_t>(end - digits)});
-}
-
-void Exchange::commit(std::string_view upstream_fields) {
   keep_alive_timer_.disarm();
-  if (client_.begun()) return;
-  add_own_headers();
-  client_.add_rendered(upstream_fields);
-  if (chat_.stream) client_.begin_stream(200, "text/event-stream");
-}
-
-void Exchange::keep_alive() {
-  if (!client_.begun()) {
-    add_own_headers();
-    client_.begin_stream(200, "text/event-stream");
-  }
-  client_.poke(": keep-alive\n\n");
-  keep_alive_timer_.arm(now() + kKeepAliveAfter);
+  client_.add_header("x-request-id", request_id_);
+  if (loop_ && loop_->answered_by() != nullptr) client_.add_header("x-spillway-backend", loop_->answered_by()->name());
+  char digits[16];
+  const auto end = std::to_chars(digits, digits + sizeof digits, loop_ ? loop_->tried().size() : 0).ptr;
+  client_.add_header("x-spillway-attempts", {digits, static_cast<std::size_t>(end - digits)});
 }
 
 void Exchange::write_record() {
@@ -286,7 +238,7 @@ void Exchange::write_record() {
   line.path = request_.path;
   if (route_ != nullptr) line.route = route_->settings.model;
   line.model = chat_.model;
-  if (answered_by_ != nullptr) line.backend = answered_by_->name();
+  if (loop_ && loop_->answered_by() != nullptr) line.backend = loop_->answered_by()->name();
   line.error = connection_.client_gone() ? std::string_view("client_gone") : error_code_;
   line.status = status;
   line.stream = chat_.stream;
@@ -295,10 +247,13 @@ void Exchange::write_record() {
   line.bytes_in = request_.body.size();
   line.bytes_out = client_.body_bytes();
   line.events = events_;
-  line.attempts.reserve(tried_.size());
-  for (const Tried& tried : tried_) {
-    line.attempts.push_back(tried.line);
-    line.attempts.back().upstream_request_id = tried.upstream_request_id;
+  if (loop_) {
+    line.attempts.reserve(loop_->tried().size());
+    for (const Tried& tried : loop_->tried()) {
+      line.attempts.push_back({tried.backend->name(), to_word(tried.outcome.cls), tried.outcome.status,
+                               tried.record.connect_ms, tried.record.first_token_ms, tried.record.total_ms,
+                               tried.record.repeated, tried.record.upstream_request_id});
+    }
   }
   context_.access_log.write(line);
 }

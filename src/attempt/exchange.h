@@ -8,8 +8,9 @@
 
 #include "api/error.h"
 #include "api/openai/chat_request.h"
-#include "attempt/attempt.h"
+#include "attempt/attempt_loop.h"
 #include "attempt/context.h"
+#include "attempt/delivery.h"
 #include "http/server.h"
 #include "route/route_table.h"
 
@@ -31,21 +32,15 @@ class Exchange {
   Task<> run();
 
  private:
-  struct Tried {
-    const backend::Backend* backend = nullptr;
-    Outcome outcome;
-    record::AttemptLine line;  // its upstream_request_id is filled in when it is written
-    std::string upstream_request_id;
-  };
+  using Tried = AttemptLoop::Tried;
 
   Task<> answer();
+  Task<> attempt(Deadline deadline);
   static void tell_condition(backend::Backend& backend, const Outcome& outcome);
-  Task<bool> try_target(const route::Target& target, const Ask& ask);
-  Task<> fail(api::ApiError error);
-  Task<> fail_all();
+  void on_attempt_end(backend::Backend& backend, const Tried& tried);
+  [[nodiscard]] api::ApiError all_failed();
   void add_refusal(const Tried& tried, api::ApiError& error);
-  void commit(std::string_view upstream_fields);
-  void keep_alive();
+  Task<> fail(api::ApiError error);
   void add_own_headers();
   void write_record();
   // Nothing: the request's x-spillway-deadline-ms is not a number of milliseconds.
@@ -60,11 +55,11 @@ class Exchange {
   api::openai::ChatRequest chat_;
   const route::Route* route_ = nullptr;
   std::string request_id_;
-  std::vector<Tried> tried_;
-  const backend::Backend* answered_by_ = nullptr;
-  Attempt* current_ = nullptr;
+  std::unique_ptr<ClientDelivery> delivery_;
+  std::optional<AttemptLoop> loop_;
+  StreamDelivery* keeps_alive_ = nullptr;  // the delivery, where it is a stream
   LoopTimers::Entry keep_alive_timer_;
-  std::string_view error_code_;
+  std::string error_code_;
   TimePoint began_at_;
   double first_token_ms_ = -1;
   std::uint64_t events_ = 0;

@@ -112,13 +112,22 @@ Task<bool> ResponseWriter::write_chunk(std::string_view data) {
   co_return sent;
 }
 
-Task<bool> ResponseWriter::end_stream() {
+Task<bool> ResponseWriter::end_stream(std::string_view last) {
   finished_ = true;
   if (!pending_.empty()) {
     head_.insert(0, pending_);
     pending_.clear();
   }
-  if (!http_1_0_) head_ += "0\r\n\r\n";
+  body_bytes_ += last.size();
+  if (!http_1_0_) {
+    if (!last.empty()) {
+      append_number(head_, last.size(), 16);
+      head_.append("\r\n").append(last).append("\r\n");
+    }
+    head_ += "0\r\n\r\n";
+  } else {
+    head_ += last;
+  }
   if (head_.empty()) co_return !failed_;
   std::array<asio::const_buffer, 1> buffers{buffer(head_)};
   std::span<asio::const_buffer> left(buffers);

@@ -37,7 +37,8 @@ class ResponseWriter {
   void begin_stream(int status, std::string_view content_type);
   // One piece of the body, as one chunk. Sends the header too when that is still to go.
   Task<bool> write_chunk(std::string_view data);
-  Task<bool> end_stream();
+  // The end, with `last` as one more piece before it, in one write.
+  Task<bool> end_stream(std::string_view last = {});
 
   // A small piece of the body right now, without waiting: for keep-alive comments while somebody
   // else's Task may be waiting. What the socket does not take goes before the next chunk.

@@ -1,8 +1,7 @@
-#include "attempt/attempt.h"
+#include "attempt/upstream_leg.h"
 
 #include "api/openai/chat_answer.h"
 #include "attempt/forward.h"
-#include "attempt/relay.h"
 #include "attempt/retry_after.h"
 
 namespace spillway::attempt {
@@ -25,18 +24,17 @@ asio::const_buffer buffer(std::string_view text) { return {text.data(), text.siz
 
 }  // namespace
 
-Attempt::Attempt(const Context& context, const route::Target& target, const Ask& ask, http::ResponseWriter& client,
-                 std::function<void(std::string_view)> commit)
-    : context_(context), target_(target), ask_(ask), client_(client), commit_(std::move(commit)), began_at_(now()) {
+UpstreamLeg::UpstreamLeg(const Context& context, const route::Target& target, const Ask& ask)
+    : context_(context), target_(target), ask_(ask), began_at_(now()) {
   target_.backend->series().in_flight.add();
 }
 
-Attempt::~Attempt() {
+UpstreamLeg::~UpstreamLeg() {
   target_.backend->series().in_flight.subtract();
   if (upstream_) context_.pool.give_back(std::move(upstream_));
 }
 
-void Attempt::abort() {
+void UpstreamLeg::abort() {
   aborted_ = true;
   // Either goes on with what waits, up to the end of this object: nothing may follow.
   if (upstream_) {
@@ -46,19 +44,17 @@ void Attempt::abort() {
   }
 }
 
-Task<Outcome> Attempt::run() {
+Task<Outcome> UpstreamLeg::open() {
   if (!target_.backend->ready()) {
     Outcome waited = co_await wait_for_local();
     if (waited.cls != OutcomeClass::kAnswered) co_return waited;
   }
-  Outcome outcome = co_await ask();
-  if (target_.backend->holds_secret(outcome.detail)) outcome.detail = target_.backend->masked(outcome.detail);
-  co_return outcome;
+  co_return co_await ask();
 }
 
 // A kept connection that the other side closed just as it was used is not a failure of the Backend: the request goes
 // once more, on a new one, in the time that is left of the first.
-Task<Outcome> Attempt::ask() {
+Task<Outcome> UpstreamLeg::ask() {
   bool stale = false;
   Outcome outcome = co_await ask_once(context_.pool.take(target_.backend->origin()), stale);
   if (!stale || aborted_ || now() >= first_token_by_) co_return outcome;
@@ -67,7 +63,7 @@ Task<Outcome> Attempt::ask() {
   co_return outcome;
 }
 
-Task<Outcome> Attempt::wait_for_local() {
+Task<Outcome> UpstreamLeg::wait_for_local() {
   const TimePoint until = ask_.deadline.capped(target_.backend->settings().start_timeout, now());
   const auto waited = co_await target_.backend->wait_ready(context_.timers, until, ask_.limits.max_waiting, waiter_);
   using Wait = backend::Backend::Wait;
@@ -86,14 +82,14 @@ Task<Outcome> Attempt::wait_for_local() {
   co_return late;
 }
 
-TimePoint Attempt::answer_by() const {
+TimePoint UpstreamLeg::answer_by() const {
   // A whole answer says nothing until it is there. A local engine is watched by the fleet, which
   // sees it die at once, so a long answer of it is not taken for silence.
   if (target_.backend->is_local() && !ask_.chat.stream) return ask_.deadline.at();
   return first_token_by_;
 }
 
-Outcome Attempt::connection_failed(http::ClientStatus status) const {
+Outcome UpstreamLeg::connection_failed(http::ClientStatus status) const {
   Outcome outcome{class_of_connection(status, upstream_->head_done()), 0, upstream_->failure()};
   if (upstream_->head_done()) outcome.status = upstream_->status();
   if (status == http::ClientStatus::kTimeout && ask_.deadline.passed(now())) {
@@ -103,7 +99,7 @@ Outcome Attempt::connection_failed(http::ClientStatus status) const {
   return outcome;
 }
 
-Task<Outcome> Attempt::ask_once(std::shared_ptr<http::ClientConnection> kept, bool& stale) {
+Task<Outcome> UpstreamLeg::ask_once(std::shared_ptr<http::ClientConnection> kept, bool& stale) {
   const bool reused = kept != nullptr;
   stale = false;
   upstream_ = std::move(kept);
@@ -151,45 +147,31 @@ Task<Outcome> Attempt::ask_once(std::shared_ptr<http::ClientConnection> kept, bo
   upstream_->read_headers(headers_);
   content_type_ = headers_.get("content-type");
   upstream_request_id_ = request_id_of(headers_);
-  upstream_fields_.clear();
-  append_response_fields(upstream_fields_, headers_, *target_.backend);
-  if (upstream_->status() != 200) co_return co_await answer_refusal(status);
+  fields_.clear();
+  append_response_fields(fields_, headers_, *target_.backend);
+  if (upstream_->status() != 200) co_return co_await read_refusal(status);
   const std::string_view coding = headers_.get("content-encoding");
   if (!coding.empty() && !equals_ignore_case(coding, "identity")) {
     co_return Outcome{OutcomeClass::kGarbage, 200, "a compressed answer, though none was asked for"};
   }
   const bool events = content_type_.size() >= 17 &&
                       equals_ignore_case(std::string_view(content_type_).substr(0, 17), "text/event-stream");
-  if (ask_.chat.stream && events) co_return co_await answer_stream(status);
-  co_return co_await answer_whole(status);
+  if (ask_.chat.stream && events) co_return co_await open_stream(status);
+  co_return co_await read_whole(status);
 }
 
-Task<http::ClientStatus> Attempt::receive_all(http::ClientStatus received, TimePoint until) {
-  while (received == http::ClientStatus::kOk) received = co_await upstream_->receive(until);
-  co_return received;
-}
-
-Task<Outcome> Attempt::answer_stream(http::ClientStatus received) {
-  Relay relay(*upstream_, client_, {first_token_by_, target_.timeouts.idle, ask_.deadline, ask_.limits.max_event},
-              [this] {
-                committed_ = true;
-                commit_(upstream_fields_);
-              });
-  Outcome outcome = co_await relay.run(received);
-  events_ = relay.events();
-  if (relay.committed()) {
-    first_token_ms_ = to_ms(relay.first_token_at() - sent_at_);
-    target_.backend->series().first_token.observe(relay.first_token_at() - sent_at_);
-  }
-  if (outcome.cls == OutcomeClass::kAnswered) {
-    if (!co_await client_.end_stream()) co_return Outcome{OutcomeClass::kAbandoned, 200, "the client left"};
-    if (!upstream_->complete()) co_await upstream_->receive(now() + kTailTime);
-  }
+Task<Outcome> UpstreamLeg::open_stream(http::ClientStatus received) {
+  reader_.emplace(*upstream_,
+                  StreamReader::Limits{first_token_by_, target_.timeouts.idle, ask_.deadline, ask_.limits.max_event},
+                  received);
+  Outcome outcome = co_await reader_->open();
+  if (outcome.cls == OutcomeClass::kAnswered) first_token_came(reader_->first_token_at());
   co_return outcome;
 }
 
-Task<Outcome> Attempt::answer_whole(http::ClientStatus received) {
-  const http::ClientStatus status = co_await receive_all(received, answer_by());
+Task<Outcome> UpstreamLeg::read_whole(http::ClientStatus received) {
+  http::ClientStatus status = received;
+  while (status == http::ClientStatus::kOk) status = co_await upstream_->receive(answer_by());
   if (status != http::ClientStatus::kComplete) co_return connection_failed(status);
   const std::string_view body = upstream_->body();
   const api::openai::Answer answer = api::openai::read_answer(body);
@@ -207,16 +189,36 @@ Task<Outcome> Attempt::answer_whole(http::ClientStatus received) {
     case Kind::kGood: break;
   }
   if (ask_.chat.stream) co_return Outcome{OutcomeClass::kGarbage, 200, "a whole answer where a stream was asked for"};
-  first_token_ms_ = to_ms(now() - sent_at_);
-  target_.backend->series().first_token.observe(now() - sent_at_);
-  committed_ = true;
-  commit_(upstream_fields_);
-  if (!co_await client_.send(200, content_type_, body))
-    co_return Outcome{OutcomeClass::kAbandoned, 200, "the client left"};
+  first_token_came(now());
   co_return Outcome{OutcomeClass::kAnswered, 200, {}};
 }
 
-Task<Outcome> Attempt::answer_refusal(http::ClientStatus received) {
+void UpstreamLeg::first_token_came(TimePoint at) {
+  first_token_ms_ = to_ms(at - sent_at_);
+  target_.backend->series().first_token.observe(at - sent_at_);
+}
+
+// No coroutine of its own where there is a stream: this is the path of a token.
+Task<Pull> UpstreamLeg::next() {
+  if (reader_) return reader_->next();
+  return [](std::string_view body, int status) -> Task<Pull> {
+    co_return Pull{body, Outcome{OutcomeClass::kAnswered, status, {}}};
+  }(upstream_->body(), upstream_->status());
+}
+
+Task<> UpstreamLeg::finish() {
+  upstream_->consume_body(upstream_->body().size());
+  if (!upstream_->complete()) co_await upstream_->receive(now() + kTailTime);
+}
+
+std::string_view UpstreamLeg::body() const { return masked_body_.empty() ? upstream_->body() : masked_body_; }
+
+Leg::Record UpstreamLeg::record() const {
+  return {connect_ms_, first_token_ms_,     to_ms(now() - began_at_), reader_ ? reader_->events() : 0,
+          repeated_,   upstream_request_id_};
+}
+
+Task<Outcome> UpstreamLeg::read_refusal(http::ClientStatus received) {
   const backend::Backend& backend = *target_.backend;
   const int status_code = upstream_->status();
   Outcome outcome{class_of_status(status_code), status_code, {}};
@@ -247,13 +249,7 @@ Task<Outcome> Attempt::answer_refusal(http::ClientStatus received) {
     if (outcome.detail.empty()) outcome.detail = http::reason_phrase(status_code);
     co_return outcome;
   }
-  if (client_.begun()) co_return outcome;  // keep-alive comments went out: told in-band by the Exchange
-  committed_ = true;
-  commit_(upstream_fields_);
-  std::string_view body = upstream_->body();
-  std::string masked;
-  if (backend.holds_secret(body)) body = masked = backend.masked(body);
-  if (!co_await client_.send(status_code, content_type_, body)) outcome.cls = OutcomeClass::kAbandoned;
+  if (backend.holds_secret(upstream_->body())) masked_body_ = backend.masked(upstream_->body());
   co_return outcome;
 }
 

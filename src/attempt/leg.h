@@ -1,0 +1,62 @@
+// One upstream answer, pulled.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "api/openai/chat_answer.h"
+#include "attempt/outcome.h"
+#include "base/loop.h"
+#include "base/time.h"
+
+namespace spillway::attempt {
+
+// What a stream has shown so far, over its choices.
+struct StreamFacts {
+  api::openai::Chunk identity;  // id, model, created of the first chunk that has them
+  bool role = false;            // a delta named a role
+  bool finish = false;          // a choice carried a finish_reason
+};
+
+// What came next of an answer.
+struct Pull {
+  std::string_view bytes;  // whole events as they came, without [DONE], or a whole answer; valid until the next call
+  std::optional<Outcome> end;  // the answer has ended with `bytes`; kAnswered: it is whole
+};
+
+// One try at one Target. It never sees the client: what it has is pulled, by whoever writes to the client, and nothing
+// is read from the upstream meanwhile. One thread; open() once, then next() until it tells an end.
+class Leg {
+ public:
+  virtual ~Leg() = default;
+
+  // To the first token of a stream, or to a whole answer. kAnswered: it is there, for next(). For all other classes
+  // nothing follows; with kClient status() and body() are the refusal, for the client.
+  virtual Task<Outcome> open() = 0;
+  virtual Task<Pull> next() = 0;
+  // After an end: what is left to do so that the connection can be kept. Short.
+  virtual Task<> finish() = 0;
+  // Ends what is under way with kAbandoned. Whoever waits goes on inside the call.
+  virtual void abort() = 0;
+
+  // Of the upstream's answer, after open().
+  [[nodiscard]] virtual int status() const = 0;
+  [[nodiscard]] virtual const std::string& content_type() const = 0;
+  [[nodiscard]] virtual const std::string& fields() const = 0;  // for the client, as rendered lines
+  [[nodiscard]] virtual std::string_view body() const = 0;      // of a refusal
+  [[nodiscard]] virtual const StreamFacts& facts() const = 0;
+
+  // For the record. Times are -1 where it did not come to that.
+  struct Record {
+    double connect_ms = -1;
+    double first_token_ms = -1;
+    double total_ms = 0;
+    std::uint64_t events = 0;
+    bool repeated = false;            // sent once more, the kept connection being dead
+    std::string upstream_request_id;  // the provider's own; empty: it gave none
+  };
+  [[nodiscard]] virtual Record record() const = 0;
+};
+
+}  // namespace spillway::attempt

@@ -1,0 +1,67 @@
+// A Backend's stream of events, as a Leg reads it.
+#pragma once
+
+#include <string>
+
+#include "attempt/leg.h"
+#include "config/config.h"
+#include "http/client.h"
+#include "http/sse.h"
+
+namespace spillway::attempt {
+
+// Until the first token events are held (bounded by `max_event`), so that a failure leaves the client untouched. From
+// then on each read is given as the whole events that it brought, where they lie: no copy.
+class StreamReader {
+ public:
+  struct Limits {
+    TimePoint first_token_by;
+    milliseconds idle{};
+    Deadline deadline;
+    std::uint64_t max_event = 0;
+  };
+
+  // From a connection whose response header has been read; `received` is how the read that brought it ended.
+  StreamReader(http::ClientConnection& upstream, Limits limits, http::ClientStatus received);
+
+  // As those of Leg.
+  Task<Outcome> open();
+  Task<Pull> next();
+
+  [[nodiscard]] const StreamFacts& facts() const { return facts_; }
+  [[nodiscard]] TimePoint first_token_at() const { return first_token_at_; }  // after open() with kAnswered
+  [[nodiscard]] std::uint64_t events() const { return events_; }
+
+ private:
+  using Chunk = api::openai::Chunk;
+
+  // What an event makes of the stream.
+  enum class Seen { kNoise, kChunk, kToken, kEnd };
+
+  // Looks at the next whole event of the body behind `offset`; 0: there is none. kEnd sets end_.
+  std::size_t look(std::size_t offset, Seen& seen);
+  Seen look_at(std::string_view event);
+  [[nodiscard]] Outcome end_of_input();
+  [[nodiscard]] TimePoint wait_until() const;
+  [[nodiscard]] Outcome ended(OutcomeClass cls, std::string detail) const;
+
+  http::ClientConnection& upstream_;
+  Limits limits_;
+  http::ClientStatus received_;
+  http::SseScanner scanner_;
+  std::string scratch_;  // data of events with several data lines
+  std::string held_;     // events up to the first token
+  StreamFacts facts_;
+  std::optional<Outcome> end_;
+  TimePoint first_token_at_{};
+  TimePoint last_token_at_{};
+  std::size_t given_ = 0;  // bytes of the body that the last next() gave
+  std::uint64_t events_ = 0;
+  bool at_start_ = true;         // no event has come
+  bool open_ = false;            // the first token has come
+  bool held_given_ = false;      // next() has given what was held
+  bool token_in_batch_ = false;  // of what was given last
+  bool done_ = false;            // [DONE] has come
+};
+
+}  // namespace spillway::attempt

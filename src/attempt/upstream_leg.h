@@ -1,0 +1,74 @@
+// A Leg over HTTP, to one Target of a Route.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "api/openai/chat_request.h"
+#include "attempt/context.h"
+#include "attempt/leg.h"
+#include "attempt/stream_reader.h"
+#include "route/route_table.h"
+
+namespace spillway::attempt {
+
+// What all Legs of an Exchange have in common.
+struct Ask {
+  const http::Request& request;
+  const api::openai::ChatRequest& chat;
+  Deadline deadline;
+  const config::Limits& limits;
+  std::string_view request_id;  // goes upstream
+};
+
+// Waits for a local engine to be ready, takes a kept connection or opens one, sends, and reads what comes.
+class UpstreamLeg final : public Leg {
+ public:
+  UpstreamLeg(const Context& context, const route::Target& target, const Ask& ask);
+  ~UpstreamLeg() override;
+
+  Task<Outcome> open() override;
+  Task<Pull> next() override;
+  Task<> finish() override;
+  void abort() override;
+
+  [[nodiscard]] int status() const override { return upstream_->status(); }
+  [[nodiscard]] const std::string& content_type() const override { return content_type_; }
+  [[nodiscard]] const std::string& fields() const override { return fields_; }
+  [[nodiscard]] std::string_view body() const override;
+  [[nodiscard]] const StreamFacts& facts() const override { return reader_ ? reader_->facts() : no_facts_; }
+  [[nodiscard]] Record record() const override;
+
+ private:
+  Task<Outcome> ask();
+  Task<Outcome> ask_once(std::shared_ptr<http::ClientConnection> kept, bool& stale);
+  Task<Outcome> wait_for_local();
+  Task<Outcome> open_stream(http::ClientStatus received);
+  Task<Outcome> read_whole(http::ClientStatus received);
+  Task<Outcome> read_refusal(http::ClientStatus received);
+  [[nodiscard]] Outcome connection_failed(http::ClientStatus status) const;
+  [[nodiscard]] TimePoint answer_by() const;
+  void first_token_came(TimePoint at);
+
+  const Context& context_;
+  const route::Target& target_;
+  const Ask& ask_;
+  std::shared_ptr<http::ClientConnection> upstream_;
+  backend::Backend::Waiter waiter_;
+  std::optional<StreamReader> reader_;
+  StreamFacts no_facts_;
+  http::Headers headers_;
+  std::string content_type_;
+  std::string fields_;
+  std::string masked_body_;  // of a refusal that held a secret
+  std::string upstream_request_id_;
+  TimePoint began_at_;
+  TimePoint sent_at_{};
+  TimePoint first_token_by_{};
+  double connect_ms_ = -1;
+  double first_token_ms_ = -1;
+  bool repeated_ = false;
+  bool aborted_ = false;
+};
+
+}  // namespace spillway::attempt

@@ -1,0 +1,231 @@
+// The loop with scripted Legs, a recording Delivery and a clock of the test's own: no sockets, no waiting.
+#include "attempt/attempt_loop.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <deque>
+
+namespace spillway::attempt {
+namespace {
+
+using ::testing::ElementsAre;
+using C = OutcomeClass;
+using End = AttemptLoop::End;
+
+struct Script {
+  Outcome opened;  // kAnswered: `pieces` follow, then `ended`
+  std::vector<std::string> pieces;
+  Outcome ended{C::kAnswered, 200, {}};
+  Duration takes{};    // of the test's clock, to open
+  bool hangs = false;  // open() does not end before abort()
+};
+
+Script answers(std::vector<std::string> pieces) { return {{C::kAnswered, 200, {}}, std::move(pieces)}; }
+Script fails(C cls, int status = 0) { return {{cls, status, "because"}, {}}; }
+
+class ScriptedLeg final : public Leg {
+ public:
+  ScriptedLeg(Script script, TimePoint& clock) : script_(std::move(script)), clock_(clock) {}
+  Task<Outcome> open() override {
+    clock_ += script_.takes;
+    if (script_.hangs) {
+      co_await aborted_.wait();
+      co_return Outcome{C::kAbandoned, 0, "the client left"};
+    }
+    co_return script_.opened;
+  }
+  Task<Pull> next() override {
+    Pull pull;
+    if (at_ < script_.pieces.size()) pull.bytes = script_.pieces[at_++];
+    if (at_ == script_.pieces.size()) pull.end = script_.ended;
+    co_return pull;
+  }
+  Task<> finish() override {
+    finished = true;
+    co_return;
+  }
+  void abort() override { aborted_.notify(); }
+  [[nodiscard]] int status() const override { return script_.opened.status; }
+  [[nodiscard]] const std::string& content_type() const override { return none_; }
+  [[nodiscard]] const std::string& fields() const override { return none_; }
+  [[nodiscard]] std::string_view body() const override { return "refusal"; }
+  [[nodiscard]] const StreamFacts& facts() const override { return facts_; }
+  [[nodiscard]] Record record() const override { return {}; }
+
+  bool finished = false;
+
+ private:
+  Script script_;
+  TimePoint& clock_;
+  Event aborted_;
+  StreamFacts facts_;
+  std::string none_;
+  std::size_t at_ = 0;
+};
+
+class RecordingDelivery final : public Delivery {
+ public:
+  Task<bool> take(const Leg&, std::string_view bytes) override {
+    text += bytes;
+    co_return ++takes < leaves_after;
+  }
+  Task<bool> end(const Leg&) override {
+    text += "|end";
+    co_return true;
+  }
+  Task<bool> refuse(const Leg&, std::string_view body, const api::ApiError& in_band) override {
+    text += "|" + std::to_string(in_band.status) + " " + std::string(in_band.code) + " " + std::string(body);
+    co_return true;
+  }
+  Task<> fail(const api::ApiError&) override { co_return; }
+
+  std::string text;
+  int takes = 0;
+  int leaves_after = 1'000'000;
+};
+
+class AttemptLoopTest : public ::testing::Test {
+ protected:
+  // Runs the loop over one Target for each script.
+  End run(std::vector<Script> scripts, Duration deadline = seconds(60)) {
+    start(std::move(scripts), deadline);
+    io_.restart();
+    io_.poll();
+    EXPECT_TRUE(end_.has_value());
+    return end_.value_or(End::kAllFailed);
+  }
+  void start(std::vector<Script> scripts, Duration deadline = seconds(60)) {
+    scripts_.assign(scripts.begin(), scripts.end());
+    route_.targets.clear();
+    for (std::size_t i = 0; i < scripts.size(); ++i) {
+      config::Backend settings;
+      settings.name = std::string(1, static_cast<char>('a' + i));
+      settings.base_url = "http://127.0.0.1:9";
+      settings.api_key.value = "sk-secret";
+      route_.targets.push_back({*backend::Backend::make(settings, metrics_.add_thread()), {}, {}});
+    }
+    loop_ = std::make_unique<AttemptLoop>(
+        route_, Deadline::after(deadline, clock_), delivery_,
+        [this](const route::Target&) {
+          auto leg = std::make_unique<ScriptedLeg>(scripts_.front(), clock_);
+          scripts_.pop_front();
+          return leg;
+        },
+        [this] { return clock_; });
+    loop_->on_attempt_end([this](backend::Backend& backend, const AttemptLoop::Tried& tried) {
+      told_.push_back(backend.name() + " " + std::string(to_word(tried.outcome.cls)));
+    });
+    asio::co_spawn(io_, loop_->run(), [this](std::exception_ptr failure, End end) {
+      if (failure) std::rethrow_exception(failure);
+      end_ = end;
+    });
+  }
+
+  asio::io_context io_{1};
+  record::Metrics metrics_;
+  route::Route route_;
+  TimePoint clock_{seconds(1000)};
+  std::deque<Script> scripts_;
+  RecordingDelivery delivery_;
+  std::unique_ptr<AttemptLoop> loop_;
+  std::vector<std::string> told_;
+  std::optional<End> end_;
+};
+
+TEST_F(AttemptLoopTest, the_first_that_answers_is_delivered_piece_by_piece) {
+  EXPECT_EQ(run({answers({"one ", "two"}), answers({"never"})}), End::kAnswered);
+  EXPECT_EQ(delivery_.text, "one two|end");
+  EXPECT_EQ(loop_->answered_by()->name(), "a");
+  EXPECT_THAT(told_, ElementsAre("a answered"));
+}
+
+TEST_F(AttemptLoopTest, every_failure_before_the_first_token_is_the_next_ones_turn) {
+  for (const C cls : {C::kResolve, C::kConnect, C::kTls, C::kTimeout, C::kFirstToken, C::kCut, C::kGarbage, C::kEmpty,
+                      C::kOverload, C::kRateLimited, C::kServer, C::kConfig, C::kNoModel}) {
+    delivery_.text.clear();
+    told_.clear();
+    EXPECT_EQ(run({fails(cls), fails(C::kOverload, 503), answers({"third"})}), End::kAnswered);
+    EXPECT_EQ(delivery_.text, "third|end");
+    EXPECT_THAT(told_, ElementsAre("a " + std::string(to_word(cls)), "b overload", "c answered"));
+  }
+}
+
+TEST_F(AttemptLoopTest, when_all_have_failed_the_client_has_nothing) {
+  EXPECT_EQ(run({fails(C::kOverload, 503), fails(C::kConnect)}), End::kAllFailed);
+  EXPECT_EQ(delivery_.text, "");
+  EXPECT_EQ(loop_->answered_by(), nullptr);
+  EXPECT_EQ(loop_->tried().size(), 2u);
+}
+
+TEST_F(AttemptLoopTest, a_refusal_of_the_request_itself_is_passed_through_and_ends_it) {
+  Script refusal = fails(C::kClient, 400);
+  refusal.opened.refusal.code = "content_filter";
+  EXPECT_EQ(run({fails(C::kOverload, 503), refusal, answers({"never"})}), End::kRefused);
+  EXPECT_EQ(delivery_.text, "|400 content_filter refusal");
+  EXPECT_EQ(loop_->answered_by()->name(), "b");
+}
+
+TEST_F(AttemptLoopTest, a_break_after_the_first_token_asks_nobody_else) {
+  Script breaks = answers({"half "});
+  breaks.ended = {C::kCut, 200, "the connection was closed"};
+  EXPECT_EQ(run({breaks, answers({"never"})}), End::kBroken);
+  EXPECT_EQ(delivery_.text, "half ");
+  EXPECT_EQ(loop_->tried().back().outcome.cls, C::kCut);
+}
+
+TEST_F(AttemptLoopTest, one_deadline_holds_over_all_attempts) {
+  Script slow = fails(C::kFirstToken);
+  slow.takes = seconds(40);
+  EXPECT_EQ(run({slow, slow, answers({"never"})}, seconds(60)), End::kDeadline);
+  EXPECT_EQ(loop_->tried().size(), 2u);
+  EXPECT_EQ(delivery_.text, "");
+}
+
+TEST_F(AttemptLoopTest, a_deadline_that_passes_within_an_attempt_is_nobodys_next_turn) {
+  Script late = fails(C::kAbandoned);
+  late.opened.deadline = true;
+  EXPECT_EQ(run({late, answers({"never"})}), End::kDeadline);
+  EXPECT_EQ(loop_->tried().size(), 1u);
+}
+
+TEST_F(AttemptLoopTest, a_client_that_leaves_ends_what_is_under_way_and_asks_nobody_else) {
+  Script hangs;
+  hangs.hangs = true;
+  start({hangs, answers({"never"})});
+  io_.poll();
+  EXPECT_FALSE(end_.has_value());
+  loop_->abort();
+  io_.restart();
+  io_.poll();
+  ASSERT_TRUE(end_.has_value());
+  EXPECT_EQ(*end_, End::kClientGone);
+  EXPECT_THAT(told_, ElementsAre("a abandoned"));
+}
+
+TEST_F(AttemptLoopTest, a_client_that_takes_no_more_ends_it_as_nobodys_fault) {
+  delivery_.leaves_after = 2;
+  EXPECT_EQ(run({answers({"one ", "two ", "three"}), answers({"never"})}), End::kClientGone);
+  EXPECT_EQ(delivery_.text, "one two ");
+  EXPECT_THAT(told_, ElementsAre("a abandoned"));
+}
+
+TEST_F(AttemptLoopTest, a_client_that_left_before_it_began_asks_nobody) {
+  start({answers({"never"})});
+  loop_->abort();
+  io_.poll();
+  ASSERT_TRUE(end_.has_value());
+  EXPECT_EQ(*end_, End::kClientGone);
+  EXPECT_TRUE(loop_->tried().empty());
+}
+
+TEST_F(AttemptLoopTest, a_secret_in_what_an_upstream_says_is_masked) {
+  Script leaks = fails(C::kServer, 500);
+  leaks.opened.detail = "bad key sk-secret";
+  EXPECT_EQ(run({leaks}), End::kAllFailed);
+  EXPECT_EQ(loop_->tried().back().outcome.detail, "bad key ***");
+}
+
+}  // namespace
+}  // namespace spillway::attempt
