@@ -34,8 +34,9 @@ void read_one_chunk(benchmark::State& state) {
       R"({"id":"chatcmpl-123","object":"chat.completion.chunk","created":1700000000,"model":"deepseek-flash",)"
       R"("choices":[{"index":0,"delta":{"content":" token"},"finish_reason":null}]})";
   const std::string text = padded(data);
+  StreamFacts facts;
   for (auto _ : state) {
-    const Chunk chunk = read_chunk(std::string_view(text).substr(0, data.size()), false);
+    const Chunk chunk = read_chunk(std::string_view(text).substr(0, data.size()), facts);
     if (!chunk.token) return state.SkipWithError("the chunk was not understood");
     benchmark::DoNotOptimize(chunk);
   }

@@ -64,9 +64,13 @@ Task<Outcome> AttemptLoop::attempt(Leg& leg) {
     answered_by_ = tried_.back().backend;
     const Refusal& refusal = outcome.refusal;
     api::ApiError in_band{outcome.status, refusal.code.empty() ? std::string_view("invalid_request") : refusal.code,
-                          answered_by_->name() + ": " + answered_by_->masked(outcome.detail)};
+                          answered_by_->name() + " refused the request with " + std::to_string(outcome.status) + ": " +
+                              answered_by_->masked(outcome.detail)};
     in_band.type = refusal.type;
-    if (!co_await delivery_.refuse(leg, leg.body(), in_band)) outcome.cls = OutcomeClass::kAbandoned;
+    if (!refusal.as_it_came) {
+      co_await delivery_.fail(in_band);
+    } else if (!co_await delivery_.refuse(leg, leg.body(), in_band))
+      outcome.cls = OutcomeClass::kAbandoned;
   }
   co_return outcome;
 }

@@ -48,20 +48,12 @@ void StreamDelivery::begin(std::string_view upstream_fields) {
 
 // No coroutine of its own: this is the path of a token.
 Task<bool> StreamDelivery::take(const Leg& leg, std::string_view bytes) {
-  if (std::exchange(taken_, true)) return client_.write_chunk(bytes);
-  begin(leg.fields());
-  if (leg.facts().role) return client_.write_chunk(bytes);
-  return take_first(api::openai::role_event(leg.facts().identity).append(bytes));
+  if (!std::exchange(taken_, true)) begin(leg.fields());
+  return client_.write_chunk(bytes);
 }
 
-Task<bool> StreamDelivery::take_first(std::string text) { co_return co_await client_.write_chunk(text); }
-
 Task<bool> StreamDelivery::end(const Leg& leg) {
-  std::string last;
-  if (!leg.facts().finish) {
-    const api::openai::Chunk& identity = leg.facts().identity;
-    last = api::openai::finish_event(identity.id, identity.model, identity.created);
-  }
+  std::string last = api::openai::finish_events(leg.facts());
   last += kDoneEvent;
   co_return co_await client_.end_stream(last);
 }

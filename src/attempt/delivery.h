@@ -40,7 +40,7 @@ class ClientDelivery : public Delivery {
   std::function<void()> add_fields_;
 };
 
-// A stream with one role delta, one finish_reason and one [DONE], each added where the upstream leaves it out.
+// A stream with a finish_reason for each choice and one [DONE], each added where the upstream leaves it out.
 class StreamDelivery final : public ClientDelivery {
  public:
   using ClientDelivery::ClientDelivery;
@@ -53,7 +53,6 @@ class StreamDelivery final : public ClientDelivery {
 
  private:
   void begin(std::string_view upstream_fields);
-  Task<bool> take_first(std::string text);
 
   bool taken_ = false;
 };

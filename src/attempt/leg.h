@@ -12,12 +12,7 @@
 
 namespace spillway::attempt {
 
-// What a stream has shown so far, over its choices.
-struct StreamFacts {
-  api::openai::Chunk identity;  // id, model, created of the first chunk that has them
-  bool role = false;            // a delta named a role
-  bool finish = false;          // a choice carried a finish_reason
-};
+using api::openai::StreamFacts;
 
 // What came next of an answer.
 struct Pull {

@@ -40,6 +40,7 @@ struct Refusal {
   std::string type;
   std::optional<milliseconds> retry_after;  // from the moment when it came
   std::string rate_fields;                  // header fields about rates, as rendered lines
+  bool as_it_came = false;                  // kClient: its body is JSON, and goes to the client byte for byte
 };
 
 struct Outcome {

@@ -2,6 +2,8 @@
 
 namespace spillway::attempt {
 
+using http::without_byte_order_mark;
+
 StreamReader::StreamReader(http::ClientConnection& upstream, Limits limits, http::ClientStatus received)
     : upstream_(upstream), limits_(limits), received_(received) {}
 
@@ -17,16 +19,23 @@ Outcome StreamReader::ended(OutcomeClass cls, std::string detail) const {
 Task<Outcome> StreamReader::open() {
   for (;;) {
     Seen seen = Seen::kNoise;
-    while (const std::size_t length = look(0, seen)) {
+    for (bool first = at_start_; const std::size_t length = look(0, seen); first = false) {
+      if (seen == Seen::kChunk || seen == Seen::kToken) {
+        const std::string_view event = upstream_.body().substr(0, length);
+        held_ += !instead_.empty() ? instead_ : first ? without_byte_order_mark(event) : event;
+        if (held_.size() > limits_.max_event && seen != Seen::kToken)
+          seen = failed(OutcomeClass::kGarbage, "too much before the first token");
+      }
       upstream_.consume_body(length);
-      if (seen == Seen::kEnd) co_return *end_;
-      if (seen != Seen::kToken) continue;
-      open_ = true;
+      if (seen == Seen::kToken || seen == Seen::kEnd) break;
+    }
+    open_ = seen == Seen::kToken || (end_ && end_->cls == OutcomeClass::kAnswered);
+    if (open_) {
       first_token_at_ = now();
       co_return ended(OutcomeClass::kAnswered, {});
     }
-    if (seen == Seen::kEnd) co_return *end_;
-    if (received_ != http::ClientStatus::kOk) co_return end_of_input();
+    if (end_) co_return *end_;
+    if (received_ != http::ClientStatus::kOk) co_return *end_of_input().end;
     received_ = co_await upstream_.receive(wait_until());
   }
 }
@@ -37,21 +46,31 @@ Task<Pull> StreamReader::next() {
   if (std::exchange(token_in_batch_, false)) last_token_at_ = now();
   if (!std::exchange(held_given_, true)) {
     token_in_batch_ = true;
-    co_return Pull{held_, std::nullopt};
+    instead_.clear();
+    co_return Pull{held_, end_};
   }
   held_ = std::string();
   upstream_.consume_body(std::exchange(given_, 0));
   for (;;) {
+    if (!instead_.empty()) {
+      given_instead_ = std::exchange(instead_, {});
+      co_return Pull{given_instead_, std::nullopt};
+    }
     Seen seen = Seen::kNoise;
     std::size_t passed = 0;
     while (const std::size_t length = look(passed, seen)) {
-      if (seen == Seen::kEnd) break;  // the event that ends it stays here
+      if (seen == Seen::kEnd) break;
       token_in_batch_ |= seen == Seen::kToken;
+      given_ = passed + length;
+      if (seen == Seen::kNoise || !instead_.empty()) break;  // what came before it goes first
       passed += length;
     }
-    given_ = passed;
     if (passed > 0 || end_) co_return Pull{upstream_.body().substr(0, passed), end_};
-    if (received_ != http::ClientStatus::kOk) co_return Pull{{}, end_of_input()};
+    if (given_ > 0) {
+      upstream_.consume_body(std::exchange(given_, 0));
+      continue;
+    }
+    if (received_ != http::ClientStatus::kOk) co_return end_of_input();
     received_ = co_await upstream_.receive(wait_until());
   }
 }
@@ -60,80 +79,102 @@ std::size_t StreamReader::look(std::size_t offset, Seen& seen) {
   const std::string_view rest = upstream_.body().substr(offset);
   const std::size_t length = scanner_.next(rest);
   if (length == 0) {
-    if (rest.size() > limits_.max_event) {
-      end_ = ended(OutcomeClass::kGarbage, "an event is larger than limits.max_event");
-      seen = Seen::kEnd;
-    }
+    if (rest.size() > limits_.max_event)
+      seen = failed(OutcomeClass::kGarbage, "an event is larger than limits.max_event");
     return 0;
   }
+  instead_.clear();
   std::string_view event = rest.substr(0, length);
-  if (std::exchange(at_start_, false)) event = http::without_byte_order_mark(event);  // one may be put before it
+  if (std::exchange(at_start_, false)) event = without_byte_order_mark(event);
   seen = look_at(event);
-  if (open_ || seen == Seen::kEnd || seen == Seen::kNoise) return length;  // noise is dropped before the first token
-  if (held_.size() + event.size() > limits_.max_event && seen != Seen::kToken) {
-    end_ = ended(OutcomeClass::kGarbage, "too much before the first token");
-    seen = Seen::kEnd;
-    return length;
-  }
-  held_ += event;
   return length;
+}
+
+StreamReader::Seen StreamReader::failed(OutcomeClass cls, std::string detail) {
+  end_ = ended(cls, std::move(detail));
+  return Seen::kEnd;
 }
 
 StreamReader::Seen StreamReader::look_at(std::string_view event) {
   const http::SseEvent fields = http::parse_sse_event(event, scratch_);
-  if (!fields.has_data) return Seen::kNoise;  // a comment
-  const Chunk chunk = api::openai::read_chunk(fields.data, facts_.identity.id.empty());
+  if (!fields.has_data) return Seen::kComment;
+  if (fields.data.empty()) return Seen::kNoise;
+  const bool is_error = fields.type == "error";
+  const bool is_foreign = !is_error && !fields.type.empty() && fields.type != "message";  // "ping"
+  const bool was_finished = facts_.finished();
+  const Chunk chunk = api::openai::read_chunk(fields.data, facts_);
+  if (chunk.kind == Chunk::Kind::kChunk || chunk.kind == Chunk::Kind::kDone) ++events_;
   switch (chunk.kind) {
-    case Chunk::Kind::kError:
-      end_ = ended(OutcomeClass::kServer, chunk.error_message.empty() ? "an error event" : chunk.error_message);
-      return Seen::kEnd;
-    case Chunk::Kind::kGarbage:
-      if (fields.data.empty()) return Seen::kNoise;
-      end_ = ended(OutcomeClass::kGarbage,
-                   fields.type == "error" ? "an error event" : "an event is not a chat completion chunk");
-      return Seen::kEnd;
+    case Chunk::Kind::kChunk:
+      if (chunk.without_role >= 0) instead_ = api::openai::role_event(facts_, chunk.without_role).append(event);
+      return chunk.token || (facts_.finished() && facts_.counted) ? Seen::kToken : Seen::kChunk;
     case Chunk::Kind::kDone:
-      ++events_;
-      done_ = true;
-      end_ =
-          open_ ? ended(OutcomeClass::kAnswered, {}) : ended(OutcomeClass::kEmpty, "the stream ended without content");
-      return Seen::kEnd;
-    case Chunk::Kind::kChunk: break;
+      return open_ || facts_.counted ? failed(OutcomeClass::kAnswered, {})
+                                     : failed(OutcomeClass::kEmpty, "the stream ended without content");
+    default: break;
   }
-  ++events_;
-  if (facts_.identity.id.empty() && !chunk.id.empty()) facts_.identity = chunk;
-  facts_.role |= chunk.role;
-  facts_.finish |= chunk.finish;
-  return chunk.token ? Seen::kToken : Seen::kChunk;
+  // Once each choice is finished nothing can break the answer.
+  if (was_finished || is_foreign) return Seen::kNoise;
+  if (chunk.kind == Chunk::Kind::kError || is_error) {
+    return failed(OutcomeClass::kServer, chunk.error_message.empty() ? "an error event" : chunk.error_message);
+  }
+  if (chunk.kind == Chunk::Kind::kNoise) return Seen::kNoise;
+  if (chunk.kind == Chunk::Kind::kSeveral) return look_at_several(fields.data);
+  return failed(OutcomeClass::kGarbage, "an event is not a chat completion chunk");
 }
 
-Outcome StreamReader::end_of_input() {
-  const http::ClientStatus status = received_;
-  const bool over = status == http::ClientStatus::kComplete || status == http::ClientStatus::kClosed;
-  if (status == http::ClientStatus::kAborted) return ended(OutcomeClass::kAbandoned, "the client left");
-  if (over && open_ && !upstream_.body().empty()) {
-    // An event whose empty line never came. Only [DONE] can be taken for whole.
-    const http::SseEvent last = http::parse_sse_event(upstream_.body(), scratch_);
-    done_ |= last.has_data && last.data == "[DONE]";
+// Chunks that a server wrote as the lines of one event. An SDK would read them as one JSON text, and fail.
+StreamReader::Seen StreamReader::look_at_several(std::string_view lines) {
+  std::string apart;
+  Seen seen = Seen::kChunk;
+  for (std::string_view rest = lines; !rest.empty();) {
+    const std::size_t end = std::min(rest.find('\n'), rest.size());
+    const Chunk chunk = api::openai::read_chunk(rest.substr(0, end), facts_);
+    if (chunk.kind != Chunk::Kind::kChunk)
+      return failed(OutcomeClass::kGarbage, "an event holds more than one JSON text");
+    ++events_;
+    if (chunk.token) seen = Seen::kToken;
+    apart.append("data: ").append(rest.substr(0, end)).append("\n\n");
+    rest.remove_prefix(std::min(end + 1, rest.size()));
   }
+  instead_ = std::move(apart);
+  return seen;
+}
+
+Pull StreamReader::end_of_input() {
+  const http::ClientStatus status = received_;
   const bool late = limits_.deadline.passed(now());
-  // With a finish_reason the answer is whole, whatever became of what should follow it.
-  if (open_ && (facts_.finish || done_) && !late) return ended(OutcomeClass::kAnswered, {});
+  const bool whole_body = status == http::ClientStatus::kComplete;
+  if (status == http::ClientStatus::kAborted) return {{}, ended(OutcomeClass::kAbandoned, "the client left")};
+  bool done = false;
+  if (open_ && (whole_body || status == http::ClientStatus::kClosed) && !upstream_.body().empty()) {
+    // An event whose empty line never came. Only what ends the answer can be taken for whole.
+    const http::SseEvent last = http::parse_sse_event(upstream_.body(), scratch_);
+    StreamFacts facts = facts_;
+    const Chunk chunk = last.has_data ? api::openai::read_chunk(last.data, facts) : Chunk{};
+    done = chunk.kind == Chunk::Kind::kDone;
+    if (whole_body && chunk.kind == Chunk::Kind::kChunk && facts.finished()) {
+      facts_ = std::move(facts);
+      given_instead_ = "data: " + std::string(last.data) + "\n\n";
+      if (!late) return {given_instead_, ended(OutcomeClass::kAnswered, {})};
+    }
+  }
+  // With its finish_reason the answer is whole, whatever became of what should follow it.
+  if (open_ && (facts_.finished() || done) && !late) return {{}, ended(OutcomeClass::kAnswered, {})};
   if (status == http::ClientStatus::kTimeout) {
     if (late) {
       Outcome outcome = ended(OutcomeClass::kAbandoned, "the deadline passed");
       outcome.deadline = true;
-      return outcome;
+      return {{}, std::move(outcome)};
     }
-    return open_ ? ended(OutcomeClass::kStall, "no token for idle_timeout")
-                 : ended(OutcomeClass::kFirstToken, "no token within first_token_timeout");
+    return {{},
+            open_ ? ended(OutcomeClass::kStall, "no token for idle_timeout")
+                  : ended(OutcomeClass::kFirstToken, "no token within first_token_timeout")};
   }
-  if (!open_ && facts_.finish && over) return ended(OutcomeClass::kEmpty, "the stream ended without content");
-  if (!open_ && status == http::ClientStatus::kComplete)
-    return ended(OutcomeClass::kEmpty, "the stream ended before its first token");
-  if (status == http::ClientStatus::kGarbage) return ended(OutcomeClass::kGarbage, upstream_.failure());
-  return ended(OutcomeClass::kCut, status == http::ClientStatus::kComplete ? "the stream ended without finish_reason"
-                                                                           : upstream_.failure());
+  if (!open_ && facts_.finished()) return {{}, ended(OutcomeClass::kEmpty, "the stream ended without content")};
+  if (!open_ && whole_body) return {{}, ended(OutcomeClass::kEmpty, "the stream ended before its first token")};
+  if (status == http::ClientStatus::kGarbage) return {{}, ended(OutcomeClass::kGarbage, upstream_.failure())};
+  return {{}, ended(OutcomeClass::kCut, whole_body ? "the stream ended without finish_reason" : upstream_.failure())};
 }
 
 }  // namespace spillway::attempt

@@ -11,7 +11,8 @@
 namespace spillway::attempt {
 
 // Until the first token events are held (bounded by `max_event`), so that a failure leaves the client untouched. From
-// then on each read is given as the whole events that it brought, where they lie: no copy.
+// then on each read is given as the whole events that it brought, where they lie: no copy. What is no part of the
+// answer (api::openai::Chunk tells) is left out, a choice that names no role gets one.
 class StreamReader {
  public:
   struct Limits {
@@ -36,12 +37,20 @@ class StreamReader {
   using Chunk = api::openai::Chunk;
 
   // What an event makes of the stream.
-  enum class Seen { kNoise, kChunk, kToken, kEnd };
+  enum class Seen {
+    kComment,
+    kNoise,  // left out
+    kChunk,
+    kToken,  // the answer has begun
+    kEnd,    // see end_; the event itself goes no further
+  };
 
-  // Looks at the next whole event of the body behind `offset`; 0: there is none. kEnd sets end_.
+  // Looks at the next whole event of the body behind `offset`; 0: there is none. kEnd may come with 0.
   std::size_t look(std::size_t offset, Seen& seen);
   Seen look_at(std::string_view event);
-  [[nodiscard]] Outcome end_of_input();
+  Seen look_at_several(std::string_view lines);
+  Seen failed(OutcomeClass cls, std::string detail);
+  [[nodiscard]] Pull end_of_input();
   [[nodiscard]] TimePoint wait_until() const;
   [[nodiscard]] Outcome ended(OutcomeClass cls, std::string detail) const;
 
@@ -51,17 +60,18 @@ class StreamReader {
   http::SseScanner scanner_;
   std::string scratch_;  // data of events with several data lines
   std::string held_;     // events up to the first token
+  std::string instead_;  // goes on in place of the event that was looked at last; empty: the event itself
+  std::string given_instead_;
   StreamFacts facts_;
   std::optional<Outcome> end_;
   TimePoint first_token_at_{};
   TimePoint last_token_at_{};
-  std::size_t given_ = 0;  // bytes of the body that the last next() gave
+  std::size_t given_ = 0;  // bytes of the body that the last next() gave, or left out behind them
   std::uint64_t events_ = 0;
   bool at_start_ = true;         // no event has come
   bool open_ = false;            // the first token has come
   bool held_given_ = false;      // next() has given what was held
   bool token_in_batch_ = false;  // of what was given last
-  bool done_ = false;            // [DONE] has come
 };
 
 }  // namespace spillway::attempt

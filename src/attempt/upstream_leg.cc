@@ -10,8 +10,25 @@ namespace {
 
 constexpr seconds kErrorBodyTime{2};                // to read what an upstream says of its failure
 constexpr std::size_t kErrorBodyBytes = 64u << 10;  // of it
+constexpr std::size_t kShownText = 200;             // bytes of a refusal that is plain text
 constexpr milliseconds kTailTime{
     50};  // after the last event, for the framing's end, so that the connection can be kept
+
+constexpr std::size_t kSniffed = 16;  // bytes of an answer that tell an event stream
+
+bool is_event_stream(std::string_view content_type) {
+  constexpr std::string_view kType = "text/event-stream";
+  return content_type.size() >= kType.size() && equals_ignore_case(content_type.substr(0, kType.size()), kType);
+}
+
+bool begins_like_events(std::string_view body) {
+  body = http::without_byte_order_mark(body);
+  body.remove_prefix(std::min(body.find_first_not_of("\r\n"), body.size()));
+  for (const std::string_view field : {":", "data:", "event:", "id:", "retry:"}) {
+    if (body.starts_with(field)) return true;
+  }
+  return false;
+}
 
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
@@ -154,9 +171,16 @@ Task<Outcome> UpstreamLeg::ask_once(std::shared_ptr<http::ClientConnection> kept
   if (!coding.empty() && !equals_ignore_case(coding, "identity")) {
     co_return Outcome{OutcomeClass::kGarbage, 200, "a compressed answer, though none was asked for"};
   }
-  const bool events = content_type_.size() >= 17 &&
-                      equals_ignore_case(std::string_view(content_type_).substr(0, 17), "text/event-stream");
-  if (ask_.chat.stream && events) co_return co_await open_stream(status);
+  if (ask_.chat.stream) {
+    bool events = is_event_stream(content_type_);
+    if (!events) {
+      // Some servers call their stream application/json, or nothing at all: its first bytes tell.
+      while (status == http::ClientStatus::kOk && upstream_->body().size() < kSniffed)
+        status = co_await upstream_->receive(answer_by());
+      events = begins_like_events(upstream_->body());
+    }
+    if (events) co_return co_await open_stream(status);
+  }
   co_return co_await read_whole(status);
 }
 
@@ -224,7 +248,8 @@ Task<Outcome> UpstreamLeg::read_refusal(http::ClientStatus received) {
   Outcome outcome{class_of_status(status_code), status_code, {}};
   outcome.refusal.retry_after = retry_delay(headers_, std::chrono::system_clock::now());
   outcome.refusal.rate_fields = rate_fields(headers_);
-  const std::string location(headers_.get("location"));
+  const std::string location(headers_.get("location"));  // copies: what follows may move the header
+  const std::string coding(headers_.get("content-encoding"));
   const bool pass_through = outcome.cls == OutcomeClass::kClient;
   TimePoint until = ask_.deadline.capped(kErrorBodyTime, now());
   http::ClientStatus status = received;
@@ -249,7 +274,16 @@ Task<Outcome> UpstreamLeg::read_refusal(http::ClientStatus received) {
     if (outcome.detail.empty()) outcome.detail = http::reason_phrase(status_code);
     co_return outcome;
   }
-  if (backend.holds_secret(upstream_->body())) masked_body_ = backend.masked(upstream_->body());
+  // Byte for byte where it is JSON; a page of a proxy, or what cannot be read, is told in our own words.
+  const std::string_view body = upstream_->body();
+  outcome.refusal.as_it_came = coding.empty() && api::openai::is_json(body);
+  if (!outcome.refusal.as_it_came && outcome.detail.empty()) {
+    outcome.detail = !coding.empty()          ? "a refusal compressed as " + coding
+                     : begins_like_html(body) ? std::string("an HTML page")
+                     : body.empty()           ? std::string("a refusal without a word")
+                                              : std::string(body.substr(0, kShownText));
+  }
+  if (backend.holds_secret(body)) masked_body_ = backend.masked(body);
   co_return outcome;
 }
 

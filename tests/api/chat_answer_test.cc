@@ -15,8 +15,14 @@ using nlohmann::json;
 using testing::Padded;
 using Kind = Chunk::Kind;
 
-Chunk chunk(std::string_view data, bool with_identity = false) {
-  return read_chunk(Padded(data).view(), with_identity);
+struct Read : Chunk {
+  StreamFacts facts;
+};
+// One chunk, as the first of a stream or behind what `facts` tells.
+Read chunk(std::string_view data, StreamFacts facts = {}) {
+  Read read{{}, std::move(facts)};
+  static_cast<Chunk&>(read) = read_chunk(Padded(data).view(), read.facts);
+  return read;
 }
 Answer answer(std::string_view body) { return read_answer(Padded(body).view()); }
 std::string with_delta(const std::string& delta) {
@@ -27,74 +33,118 @@ std::string with_message(const std::string& message) {
   return R"({"id":"c","choices":[{"index":0,"message":)" + message + R"(,"finish_reason":"stop"}]})";
 }
 
-TEST(Chunk, what_a_reader_waits_for_is_a_token) {
+TEST(Chunk, whatever_a_delta_has_besides_its_role_is_a_token) {
   for (const std::string delta :
        {R"({"content":"x"})", R"({"role":"assistant","content":" "})", R"({"reasoning_content":"x"})",
         R"({"content":null,"reasoning_content":"x"})", R"({"content":"","reasoning":"x"})", R"({"refusal":"no"})",
-        R"({"content":[{"type":"text","text":"x"}]})", R"({"reasoning_content":"","content":"x"})"}) {
-    const Chunk read = chunk(with_delta(delta));
+        R"({"content":[{"type":"text","text":"x"}]})", R"({"reasoning_content":"","content":"x"})",
+        R"({"content":"","images":[{"type":"image_url"}]})", R"({"reasoning_details":[{"text":"x"}]})",
+        R"({"thinking":"x"})", R"({"thinking_blocks":[{}]})", R"({"audio":{"id":"a"}})", R"({"content":{"a":1}})",
+        R"({"content":"\ud83d"})", R"({"content":"\ude00"})", R"({"content":"\""})", R"({"content":"\u0000"})"}) {
+    const Read read = chunk(with_delta(delta));
     EXPECT_EQ(read.kind, Kind::kChunk) << delta;
     EXPECT_TRUE(read.token) << delta;
-    EXPECT_FALSE(read.tool_call) << delta;
+    EXPECT_FALSE(read.facts.choices.at(0).tool_calls) << delta;
   }
 }
 
 TEST(Chunk, a_tool_call_is_a_token_and_told_apart) {
-  for (const std::string delta : {R"({"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":""}}]})",
-                                  R"({"function_call":{"name":"f"}})", R"({"content":null,"tool_calls":[{}]})"}) {
-    const Chunk read = chunk(with_delta(delta));
-    EXPECT_TRUE(read.token) << delta;
-    EXPECT_TRUE(read.tool_call) << delta;
-  }
+  const Read call =
+      chunk(with_delta(R"({"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":""}}]})"));
+  EXPECT_TRUE(call.token && call.facts.choices.at(0).tool_calls);
+  const Read old = chunk(with_delta(R"({"function_call":{"name":"f"}})"));
+  EXPECT_TRUE(old.token && old.facts.choices.at(0).function_call && !old.facts.choices.at(0).tool_calls);
 }
 
-TEST(Chunk, a_role_and_empty_fields_are_no_token) {
+TEST(Chunk, a_role_and_void_fields_are_no_token) {
   for (const std::string delta :
        {R"({})", R"({"role":"assistant"})", R"({"role":"assistant","content":""})", R"({"content":null})",
         R"({"content":"","reasoning_content":null,"refusal":null,"tool_calls":null})", R"({"tool_calls":[]})",
-        R"({"function_call":null,"audio":null})", R"({"content":[]})", R"({"logprobs":"x"})"}) {
-    const Chunk read = chunk(with_delta(delta));
+        R"({"function_call":null,"audio":{}})", R"({"content":[]})", R"({"content":7,"thinking":false})", "null", "[]",
+        "\"x\""}) {
+    const Read read = chunk(with_delta(delta));
     EXPECT_EQ(read.kind, Kind::kChunk) << delta;
     EXPECT_FALSE(read.token) << delta;
-    EXPECT_FALSE(read.tool_call) << delta;
+    EXPECT_FALSE(read.facts.choices.at(0).tool_calls) << delta;
   }
 }
 
-TEST(Chunk, role_finish_and_usage_are_seen) {
-  EXPECT_TRUE(chunk(with_delta(R"({"role":"assistant"})")).role);
-  EXPECT_FALSE(chunk(with_delta(R"({"role":null,"content":"x"})")).role);
-  EXPECT_FALSE(chunk(with_delta("{}")).finish);
-  EXPECT_TRUE(chunk(R"({"choices":[{"delta":{},"finish_reason":"stop"}]})").finish);
-  EXPECT_TRUE(chunk(R"({"choices":[{"finish_reason":"length","delta":{"content":"x"}}]})").finish);
-  const Chunk usage = chunk(R"({"id":"c","choices":[],"usage":{"total_tokens":7}})");
+TEST(Chunk, role_and_usage_are_seen) {
+  EXPECT_EQ(chunk(with_delta(R"({"role":"assistant"})")).without_role, -1);
+  EXPECT_EQ(chunk(with_delta(R"({"role":null,"content":"x"})")).without_role, 0);
+  const Read usage = chunk(R"({"id":"c","choices":[],"usage":{"total_tokens":7}})");
   EXPECT_EQ(usage.kind, Kind::kChunk);
-  EXPECT_TRUE(usage.usage);
-  EXPECT_FALSE(usage.token);
+  EXPECT_TRUE(usage.usage && !usage.token && !usage.facts.counted);
+  EXPECT_TRUE(chunk(R"({"choices":[],"usage":{"completion_tokens":1}})").facts.counted);
+  EXPECT_FALSE(chunk(R"({"choices":[],"usage":{"completion_tokens":0}})").facts.counted);
   EXPECT_FALSE(chunk(R"({"choices":[],"usage":null})").usage);
   EXPECT_EQ(chunk(R"({"usage":{"total_tokens":7}})").kind, Kind::kChunk);
 }
 
-TEST(Chunk, several_choices_are_all_looked_at) {
-  const Chunk read =
-      chunk(R"({"choices":[{"delta":{}},{"delta":{"content":"x"}},{"delta":{},"finish_reason":"stop"}]})");
-  EXPECT_TRUE(read.token);
-  EXPECT_TRUE(read.finish);
+TEST(Chunk, a_finish_is_a_text_other_than_nothing_and_null) {
+  const auto finished = [](const std::string& reason) {
+    return chunk(R"({"choices":[{"delta":{},"finish_reason":)" + reason + "}]}").facts.finished();
+  };
+  for (const char* const reason : {R"("stop")", R"("length")", R"("eos_token")"})
+    EXPECT_TRUE(finished(reason)) << reason;
+  for (const char* const reason : {"null", R"("")", R"("null")", "false", "0", "{}", "[]"})
+    EXPECT_FALSE(finished(reason)) << reason;
+  EXPECT_TRUE(chunk(R"({"choices":[{"finish_reason":"length","delta":{"content":"x"}}]})").facts.finished());
+  EXPECT_FALSE(StreamFacts{}.finished());
 }
 
-TEST(Chunk, identity_is_read_only_when_it_is_asked_for) {
+TEST(Chunk, an_answer_without_content_is_one_by_its_finish) {
+  const auto counted = [](const std::string& reason) {
+    return chunk(R"({"choices":[{"delta":{},"finish_reason":")" + reason + "\"}]}").facts.counted;
+  };
+  for (const char* const reason : {"length", "content_filter", "tool_calls", "function_call"})
+    EXPECT_TRUE(counted(reason));
+  EXPECT_FALSE(counted("stop"));
+  EXPECT_FALSE(counted("insufficient_system_resource"));
+}
+
+TEST(Chunk, finishes_are_counted_by_choice) {
+  StreamFacts facts;
+  const auto add = [&facts](const std::string& choice) {
+    const Read read = chunk(R"({"choices":[)" + choice + "]}", facts);
+    facts = read.facts;
+    return read;
+  };
+  EXPECT_EQ(add(R"({"index":0,"delta":{"role":"assistant","content":"A"}})").without_role, -1);
+  EXPECT_EQ(add(R"({"index":1,"delta":{"content":"B"}})").without_role, 1);
+  EXPECT_EQ(add(R"({"index":1,"delta":{"content":"B"}})").without_role, -1);
+  add(R"({"index":0,"delta":{},"finish_reason":"stop"})");
+  EXPECT_FALSE(facts.finished());
+  EXPECT_EQ(json::parse(finish_events(facts).substr(6))["choices"][0]["index"], 1);
+  add(R"({"index":1,"delta":{},"finish_reason":"stop"},{"index":0,"delta":{}})");
+  EXPECT_TRUE(facts.finished());
+  EXPECT_EQ(finish_events(facts), "");
+}
+
+TEST(Chunk, choices_without_end_are_garbage) {
+  StreamFacts facts;
+  for (int i = 0; i < 200; ++i) {
+    const Read read = chunk(R"({"choices":[{"index":)" + std::to_string(i) + R"(,"delta":{"content":"x"}}]})", facts);
+    facts = read.facts;
+    EXPECT_EQ(read.kind, i < 128 ? Kind::kChunk : Kind::kGarbage);
+  }
+}
+
+TEST(Chunk, the_identity_is_that_of_the_first_chunk_that_has_one) {
   const std::string data = R"({"id":"chatcmpl-1","created":17,"model":"m","choices":[]})";
-  const Chunk with = chunk(data, true);
-  EXPECT_EQ(with.id, "chatcmpl-1");
-  EXPECT_EQ(with.model, "m");
-  EXPECT_EQ(with.created, 17);
-  EXPECT_EQ(chunk(data, false).id, "");
-  const Chunk odd = chunk(R"({"id":7,"created":"x","model":null,"choices":[{"delta":{"content":"x"}}]})", true);
+  const Read first = chunk(data);
+  EXPECT_EQ(first.facts.id, "chatcmpl-1");
+  EXPECT_EQ(first.facts.model, "m");
+  EXPECT_EQ(first.facts.created, 17);
+  EXPECT_EQ(chunk(R"({"id":"other","model":"n","choices":[]})", first.facts).facts.id, "chatcmpl-1");
+  const Read odd = chunk(R"({"id":7,"created":"x","model":null,"choices":[{"delta":{"content":"x"}}]})");
   EXPECT_EQ(odd.kind, Kind::kChunk);
   EXPECT_TRUE(odd.token);
 }
 
 TEST(Chunk, done_is_done) {
   EXPECT_EQ(chunk("[DONE]").kind, Kind::kDone);
+  EXPECT_EQ(chunk("[DONE] \t\r").kind, Kind::kDone);
   EXPECT_EQ(chunk("[done]").kind, Kind::kGarbage);
 }
 
@@ -109,27 +159,44 @@ TEST(Chunk, error_objects_of_several_shapes_are_errors) {
       {R"({"object":"error","error":{"message":"\u4f60"}})", "\u4f60"},
   };
   for (const auto& [data, message] : table) {
-    const Chunk read = chunk(data);
+    const Read read = chunk(data);
     EXPECT_EQ(read.kind, Kind::kError) << data;
     EXPECT_EQ(read.error_message, message) << data;
   }
 }
 
-TEST(Chunk, an_error_that_is_null_is_none) {
-  const Chunk read = chunk(R"({"error":null,"choices":[{"delta":{"content":"x"}}]})");
-  EXPECT_EQ(read.kind, Kind::kChunk);
-  EXPECT_TRUE(read.token);
+TEST(Chunk, an_error_that_is_void_is_none) {
+  for (const char* const error : {"null", R"("")", "{}", "[]", "false"}) {
+    const Read read = chunk(R"({"error":)" + std::string(error) + R"(,"choices":[{"delta":{"content":"x"}}]})");
+    EXPECT_EQ(read.kind, Kind::kChunk) << error;
+    EXPECT_TRUE(read.token) << error;
+  }
 }
 
 TEST(Chunk, a_long_error_message_is_cut) {
   EXPECT_LE(chunk(R"({"error":{"message":")" + std::string(10'000, 'e') + "\"}}").error_message.size(), 300u);
 }
 
-TEST(Chunk, what_is_no_chunk_is_garbage) {
+TEST(Chunk, json_objects_that_are_no_chunks_are_noise) {
+  for (const std::string data : {"{}", R"({"type":"ping"})", R"({"cost":0.01})", R"({"choices":null})",
+                                 R"({"object":"chat.completion.chunk"})", R"({"choices":null,"error":""})"}) {
+    EXPECT_EQ(chunk(data).kind, Kind::kNoise) << data;
+  }
+}
+
+TEST(Chunk, more_than_one_json_text_is_told) {
+  const std::string one = with_delta(R"({"content":"x"})");
+  EXPECT_EQ(chunk(one + "\n" + one).kind, Kind::kSeveral);
+  EXPECT_EQ(chunk(one + one).kind, Kind::kSeveral);
+  EXPECT_EQ(chunk(one + "x").kind, Kind::kGarbage);
+  EXPECT_EQ(chunk(" " + one + " \n").kind, Kind::kChunk);
+}
+
+TEST(Chunk, what_is_no_json_object_is_garbage) {
   for (const std::string data :
-       {"", " ", "null", "7", "\"x\"", "[]", "{}", "hello", "<html>", R"({"choices":null})", R"({"choices":{}})",
-        R"({"choices":[7]})", R"({"choices":["x"]})", R"({"choices":[{"delta":{"content":"x"}})", R"({"choices":[)",
-        R"({"object":"chat.completion.chunk"})", R"({"choices":[{"delta":{"content":"x"}}])"}) {
+       {"", " ", "null", "7", "\"x\"", "[]", "hello", "<html>", R"({"choices":{}})", R"({"choices":[7]})",
+        R"({"choices":["x"]})", R"({"choices":[{"delta":{"content":"x"}})", R"({"choices":[)",
+        R"({"choices":[{"delta":{"content":"x"}}])"}) {
     EXPECT_EQ(chunk(data).kind, Kind::kGarbage) << data;
   }
 }
@@ -140,22 +207,13 @@ TEST(Chunk, a_chunk_cut_at_any_byte_is_garbage) {
   for (std::size_t at = 0; at < data.size(); ++at) EXPECT_EQ(chunk(data.substr(0, at)).kind, Kind::kGarbage) << at;
 }
 
-TEST(Chunk, a_delta_of_a_strange_shape_is_no_token) {
-  for (const std::string delta : {"null", "[]", "\"x\"", R"({"content":7})", R"({"content":{"a":1}})",
-                                  R"({"tool_calls":"x"})", R"({"tool_calls":{}})", R"({"reasoning_content":["x"]})"}) {
-    const Chunk read = chunk(with_delta(delta));
-    EXPECT_EQ(read.kind, Kind::kChunk) << delta;
-    EXPECT_FALSE(read.token) << delta;
-  }
-}
-
 TEST(Chunk, fields_behind_a_strange_one_are_still_read) {
   for (const std::string odd : {R"("content":{"a":[1,{"b":2}]})", R"("tool_calls":{"a":1})",
                                 R"("reasoning_content":[[1]])", R"("role":{"x":1})"}) {
-    const Chunk read =
+    const Read read =
         chunk(R"({"choices":[{"delta":{)" + odd + R"(,"refusal":"x"},"finish_reason":"stop"}],"usage":{"a":1}})");
     EXPECT_TRUE(read.token) << odd;
-    EXPECT_TRUE(read.finish) << odd;
+    EXPECT_TRUE(read.facts.finished()) << odd;
     EXPECT_TRUE(read.usage) << odd;
   }
 }
@@ -168,6 +226,9 @@ TEST(Answer, a_completion_with_content_is_good) {
   }
   EXPECT_EQ(answer(R"({"choices":[{"message":{"content":""}}],"usage":{"completion_tokens":3}})").kind,
             Answer::Kind::kGood);
+  EXPECT_EQ(answer(R"({"choices":[{"message":{"content":""},"finish_reason":"length"}]})").kind, Answer::Kind::kGood);
+  EXPECT_EQ(answer(R"({"choices":[{"message":{"content":"","images":[{"a":1}]}}]})").kind, Answer::Kind::kGood);
+  EXPECT_EQ(answer(R"({"error":{},"choices":[{"message":{"content":"x"}}]})").kind, Answer::Kind::kGood);
   EXPECT_EQ(answer(" \n" + with_message(R"({"content":"x"})") + "\n").kind, Answer::Kind::kGood);
 }
 
@@ -233,25 +294,46 @@ TEST(ThreadParser, gives_back_what_a_large_document_made_it_take) {
   EXPECT_GT(ThreadParser::capacity(), 0u);
 }
 
+TEST(IsJson, is_the_whole_of_it) {
+  for (const char* const good : {"{}", "[]", " {\"a\":[1,2]} \n", "null", "\"x\"", "7"})
+    EXPECT_TRUE(is_json(Padded(good).view())) << good;
+  for (const char* const bad : {"", " ", "<html>", "{", "{}x", "{}{}", "plain text", "{'a':1}"})
+    EXPECT_FALSE(is_json(Padded(bad).view())) << bad;
+}
+
 TEST(Events, what_is_added_is_a_chunk_of_the_same_stream) {
-  Chunk first;
-  first.id = "chat\"cmpl";
-  first.model = "m\n";
-  first.created = 17;
-  const std::string role = role_event(first);
-  const std::string finish = finish_event(first.id, first.model, first.created);
-  for (const std::string& event : {role, finish}) {
-    ASSERT_TRUE(event.starts_with("data: ") && event.ends_with("\n\n"));
-    const json data = json::parse(event.substr(6));
-    EXPECT_EQ(data["id"], "chat\"cmpl");
-    EXPECT_EQ(data["model"], "m\n");
-    EXPECT_EQ(data["created"], 17);
-    EXPECT_EQ(data["object"], "chat.completion.chunk");
+  StreamFacts facts;
+  facts.id = "chat\"cmpl";
+  facts.model = "m\n";
+  facts.created = 17;
+  facts.choices = {{0, true, false, false, false},
+                   {1, true, true, false, false},
+                   {2, true, false, true, false},
+                   {3, true, false, false, true}};
+  const std::string role = role_event(facts, 3);
+  std::string finishes = finish_events(facts);
+  std::vector<json> events{json::parse(role.substr(6))};
+  while (!finishes.empty()) {
+    ASSERT_TRUE(finishes.starts_with("data: "));
+    const std::size_t end = finishes.find("\n\n");
+    ASSERT_NE(end, std::string::npos);
+    events.push_back(json::parse(finishes.substr(6, end - 6)));
+    finishes.erase(0, end + 2);
   }
-  EXPECT_EQ(json::parse(role.substr(6))["choices"][0]["delta"]["role"], "assistant");
-  EXPECT_EQ(json::parse(finish.substr(6))["choices"][0]["finish_reason"], "stop");
-  EXPECT_TRUE(chunk(role.substr(6, role.size() - 8)).role);
-  EXPECT_TRUE(chunk(finish.substr(6, finish.size() - 8)).finish);
+  ASSERT_EQ(events.size(), 4u);
+  for (const json& event : events) {
+    EXPECT_EQ(event["id"], "chat\"cmpl");
+    EXPECT_EQ(event["model"], "m\n");
+    EXPECT_EQ(event["created"], 17);
+    EXPECT_EQ(event["object"], "chat.completion.chunk");
+  }
+  EXPECT_EQ(events[0]["choices"][0]["delta"]["role"], "assistant");
+  EXPECT_EQ(events[0]["choices"][0]["index"], 3);
+  const std::pair<int, const char*> wanted[] = {{0, "stop"}, {2, "tool_calls"}, {3, "function_call"}};
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(events[i + 1]["choices"][0]["index"], wanted[i].first);
+    EXPECT_EQ(events[i + 1]["choices"][0]["finish_reason"], wanted[i].second);
+  }
 }
 
 }  // namespace

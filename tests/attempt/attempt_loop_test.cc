@@ -79,7 +79,10 @@ class RecordingDelivery final : public Delivery {
     text += "|" + std::to_string(in_band.status) + " " + std::string(in_band.code) + " " + std::string(body);
     co_return true;
   }
-  Task<> fail(const api::ApiError&) override { co_return; }
+  Task<> fail(const api::ApiError& error) override {
+    text += "|" + std::to_string(error.status) + " " + error.message;
+    co_return;
+  }
 
   std::string text;
   int takes = 0;
@@ -162,9 +165,17 @@ TEST_F(AttemptLoopTest, when_all_have_failed_the_client_has_nothing) {
 TEST_F(AttemptLoopTest, a_refusal_of_the_request_itself_is_passed_through_and_ends_it) {
   Script refusal = fails(C::kClient, 400);
   refusal.opened.refusal.code = "content_filter";
+  refusal.opened.refusal.as_it_came = true;
   EXPECT_EQ(run({fails(C::kOverload, 503), refusal, answers({"never"})}), End::kRefused);
   EXPECT_EQ(delivery_.text, "|400 content_filter refusal");
   EXPECT_EQ(loop_->answered_by()->name(), "b");
+}
+
+TEST_F(AttemptLoopTest, a_refusal_that_is_no_json_is_told_in_our_own_words) {
+  Script refusal = fails(C::kClient, 413);
+  refusal.opened.detail = "an HTML page";
+  EXPECT_EQ(run({refusal, answers({"never"})}), End::kRefused);
+  EXPECT_EQ(delivery_.text, "|413 a refused the request with 413: an HTML page");
 }
 
 TEST_F(AttemptLoopTest, a_break_after_the_first_token_asks_nobody_else) {

@@ -266,8 +266,7 @@ TEST_F(RelayTest, garbage_within_a_stream_ends_it_and_is_not_passed_on) {
 }
 
 TEST_F(RelayTest, an_event_with_empty_data_is_no_garbage) {
-  EXPECT_EQ(relayed(kRole + kOne + "data:\n\n" + kStop + kDone, OutcomeClass::kAnswered),
-            kRole + kOne + "data:\n\n" + kStop + kDone);
+  EXPECT_EQ(relayed(kRole + kOne + "data:\n\n" + kStop + kDone, OutcomeClass::kAnswered), kRole + kOne + kStop + kDone);
 }
 
 TEST_F(RelayTest, a_split_at_any_byte_gives_the_same_stream) {

@@ -205,7 +205,7 @@ class Streamed:
 
     @property
     def errors(self) -> list[dict]:
-        return [chunk["error"] for chunk in self.chunks if "error" in chunk]
+        return [chunk["error"] for chunk in self.chunks if chunk.get("error")]
 
     @property
     def done(self) -> int:

@@ -198,7 +198,7 @@ def test_reasoning_and_tool_calls_count_as_first_token(gateway, upstream, second
 
 CLIENT_FAULTS = [(400, b'{"error": {"message":"bad  temperature" ,"type":"invalid_request_error","param":"t","code":null}}\n'),
                  (413, b'{"error":{"message":"too large"}}'), (422, b'[{"loc":["body"],"msg":"field required"}]'),
-                 (400, b'{"error":{"message":"blocked","code":"content_filter"}}'), (400, b"plain text"), (422, b"")]
+                 (400, b'{"error":{"message":"blocked","code":"content_filter"}}'), (400, b" [] \n"), (422, b'"text"')]
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])

@@ -2,6 +2,8 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
+
 #include "api/openai/thread_parser.h"
 #include "base/byte_buffer.h"
 #include "base/json_text.h"
@@ -15,15 +17,22 @@ using ondemand::json_type;
 
 constexpr std::size_t kMaxErrorText = 300;  // characters of a Backend's own words that are kept
 
-bool non_empty_string(ondemand::value value) {
-  std::string_view text;
-  return !value.get_string().get(text) && !text.empty();
-}
-
-bool non_empty_array(ondemand::value value) {
-  ondemand::array array;
+// A text other than "", a list or an object that holds something. By its JSON text: a text may begin with half a
+// surrogate pair, whose other half comes with the next delta.
+bool carries_something(ondemand::value value) {
+  json_type type{};
+  if (value.type().get(type)) return false;
+  if (type == json_type::string) return !value.raw_json_token().starts_with("\"\"");
   bool empty = true;
-  return !value.get_array().get(array) && !array.is_empty().get(empty) && !empty;
+  if (type == json_type::array) {
+    ondemand::array array;
+    return !value.get_array().get(array) && !array.is_empty().get(empty) && !empty;
+  }
+  if (type == json_type::object) {
+    ondemand::object object;
+    return !value.get_object().get(object) && !object.is_empty().get(empty) && !empty;
+  }
+  return false;
 }
 
 bool is_null(ondemand::value value) {
@@ -58,11 +67,23 @@ std::string short_text(ondemand::value value) {
   return std::string(text.substr(0, kMaxErrorText));
 }
 
-// A message or a delta: both name what they carry alike.
+// null, "", {}, [], false: some servers send one with every good chunk.
+bool is_void_error(ondemand::value value) {
+  json_type type{};
+  bool flag = false;
+  if (value.type().get(type)) return true;
+  if (type == json_type::null) return true;
+  if (type == json_type::boolean) return !value.get_bool().get(flag) && !flag;
+  return type != json_type::number && !carries_something(value);
+}
+
+// A message or a delta: both name what they carry alike. Whatever it has besides its role is content; providers invent
+// names for it faster than a list could follow (images, reasoning_details, thinking_blocks).
 struct Carried {
-  bool token = false;
-  bool tool_call = false;
+  bool something = false;
   bool role = false;
+  bool tool_calls = false;
+  bool function_call = false;
 };
 
 Carried read_carried(ondemand::object object) {
@@ -73,22 +94,77 @@ Carried read_carried(ondemand::object object) {
     if (field.unescaped_key().get(key) || field.value().get(value)) break;
     if (key == "role") {
       carried.role = !is_null(value);
-    } else if (key == "content") {
-      json_type type{};
-      if (value.type().get(type)) break;
-      carried.token |=
-          type == json_type::array ? non_empty_array(value) : type == json_type::string && non_empty_string(value);
-    } else if (key == "reasoning_content" || key == "reasoning" || key == "refusal") {
-      json_type type{};
-      if (value.type().get(type)) break;
-      carried.token |= type == json_type::string && non_empty_string(value);
-    } else if (key == "tool_calls") {
-      if (!is_null(value) && non_empty_array(value)) carried.token = carried.tool_call = true;
-    } else if (key == "function_call" || key == "audio") {
-      if (!is_null(value)) carried.token = carried.tool_call = true;
+      continue;
     }
+    if (!carries_something(value)) continue;
+    carried.something = true;
+    carried.tool_calls |= key == "tool_calls";
+    carried.function_call |= key == "function_call";
   }
   return carried;
+}
+
+// The finish_reason; empty where there is none yet: null, "" (SGLang, old Ollama) or "null".
+std::string_view read_finish(ondemand::value value) {
+  json_type type{};
+  std::string_view reason;
+  if (value.type().get(type) || type != json_type::string || value.get_string().get(reason)) return {};
+  return reason == "null" ? std::string_view() : reason;
+}
+
+// With these an answer without content is one; a bare stop without anything is none.
+bool makes_an_answer(std::string_view finish) {
+  return finish == "length" || finish == "content_filter" || finish == "tool_calls" || finish == "function_call";
+}
+
+bool counts_tokens(ondemand::value usage) {
+  ondemand::object object;
+  std::int64_t tokens = 0;
+  return !usage.get_object().get(object) && !object["completion_tokens"].get_int64().get(tokens) && tokens > 0;
+}
+
+// The choice of that index, made when it is new; null: there are too many.
+StreamFacts::Choice* choice_of(StreamFacts& facts, std::int64_t index, bool& is_new) {
+  is_new = false;
+  for (StreamFacts::Choice& choice : facts.choices) {
+    if (choice.index == index) return &choice;
+  }
+  if (facts.choices.size() == StreamFacts::kMaxChoices) return nullptr;
+  is_new = true;
+  facts.choices.push_back({});
+  facts.choices.back().index = index;
+  return &facts.choices.back();
+}
+
+// One element of a chunk's `choices`. False: it is no choice.
+bool read_choice(ondemand::object object, StreamFacts& facts, Chunk& chunk) {
+  std::int64_t index = 0;
+  std::string_view finish;
+  Carried carried;
+  for (auto part : object) {
+    std::string_view name;
+    ondemand::value inner;
+    if (part.unescaped_key().get(name) || part.value().get(inner)) return false;
+    ondemand::object delta;
+    if (name == "index") {
+      if (inner.get_int64().get(index)) index = 0;
+    } else if (name == "finish_reason") {
+      finish = read_finish(inner);
+    } else if (name == "delta" && !inner.get_object().get(delta)) {
+      carried = read_carried(delta);
+    }
+  }
+  bool is_new = false;
+  StreamFacts::Choice* const choice = choice_of(facts, index, is_new);
+  if (choice == nullptr) return false;
+  if (is_new && !carried.role) chunk.without_role = index;
+  choice->role |= carried.role || is_new;  // a missing one is added
+  choice->finish |= !finish.empty();
+  choice->tool_calls |= carried.tool_calls;
+  choice->function_call |= carried.function_call;
+  chunk.token |= carried.something;
+  facts.counted |= makes_an_answer(finish);
+  return true;
 }
 
 bool open_object(ThreadParser& parser, std::string_view text, ondemand::document& document, ondemand::object& object) {
@@ -96,17 +172,29 @@ bool open_object(ThreadParser& parser, std::string_view text, ondemand::document
   return !parser->iterate(padded).get(document) && !document.get_object().get(object);
 }
 
-void append_identity(std::string& out, std::string_view id, std::string_view model, long long created) {
+void append_chunk(std::string& out, const StreamFacts& facts, std::int64_t index, std::string_view rest) {
   out += "data: {\"id\":";
-  json::append_string(out, id);
-  out += ",\"object\":\"chat.completion.chunk\",\"created\":" + std::to_string(created) + ",\"model\":";
-  json::append_string(out, model);
+  json::append_string(out, facts.id);
+  out += ",\"object\":\"chat.completion.chunk\",\"created\":" + std::to_string(facts.created) + ",\"model\":";
+  json::append_string(out, facts.model);
+  out += ",\"choices\":[{\"index\":" + std::to_string(index) + ",";
+  out.append(rest).append("}]}\n\n");
+}
+
+std::string_view without_white_space_behind(std::string_view text) {
+  const std::size_t last = text.find_last_not_of(" \t\r\n");
+  return text.substr(0, last == std::string_view::npos ? 0 : last + 1);
 }
 
 }  // namespace
 
-Chunk read_chunk(std::string_view data, bool with_identity) {
+bool StreamFacts::finished() const {
+  return !choices.empty() && std::ranges::all_of(choices, [](const Choice& choice) { return choice.finish; });
+}
+
+Chunk read_chunk(std::string_view data, StreamFacts& facts) {
   Chunk chunk;
+  data = without_white_space_behind(data);
   if (data == "[DONE]") {
     chunk.kind = Chunk::Kind::kDone;
     return chunk;
@@ -115,50 +203,45 @@ Chunk read_chunk(std::string_view data, bool with_identity) {
   ondemand::document document;
   ondemand::object object;
   if (!open_object(parser, data, document, object)) return chunk;
+  const bool with_identity = facts.id.empty();
   bool choices_seen = false;
   for (auto field : object) {
     std::string_view key;
     ondemand::value value;
     if (field.unescaped_key().get(key) || field.value().get(value)) return chunk;
     if (key == "choices") {
+      json_type type{};
       ondemand::array choices;
-      if (value.get_array().get(choices)) continue;
+      if (value.type().get(type)) return chunk;
+      if (type == json_type::null) continue;
+      if (value.get_array().get(choices)) return chunk;
       choices_seen = true;
       for (auto choice : choices) {
         ondemand::object fields;
-        if (choice.get_object().get(fields)) return chunk;
-        for (auto part : fields) {
-          std::string_view name;
-          ondemand::value inner;
-          if (part.unescaped_key().get(name) || part.value().get(inner)) return chunk;
-          ondemand::object delta;
-          if (name == "finish_reason") {
-            chunk.finish |= !is_null(inner);
-          } else if (name == "delta" && !inner.get_object().get(delta)) {
-            const Carried carried = read_carried(delta);
-            chunk.token |= carried.token;
-            chunk.tool_call |= carried.tool_call;
-            chunk.role |= carried.role;
-          }
-        }
+        if (choice.get_object().get(fields) || !read_choice(fields, facts, chunk)) return chunk;
       }
     } else if (key == "error") {
-      if (is_null(value)) continue;
+      if (is_void_error(value)) continue;
       chunk.kind = Chunk::Kind::kError;
       chunk.error_message = error_text(value);
       return chunk;
     } else if (key == "usage") {
       chunk.usage = !is_null(value);
+      if (chunk.usage) facts.counted |= counts_tokens(value);
     } else if (with_identity && (key == "id" || key == "model")) {
       std::string_view text;
       if (value.get_string().get(text)) continue;
-      (key == "id" ? chunk.id : chunk.model) = text;
+      (key == "id" ? facts.id : facts.model) = text;
     } else if (with_identity && key == "created") {
       std::int64_t number = 0;
-      if (!value.get_int64().get(number)) chunk.created = number;
+      if (!value.get_int64().get(number)) facts.created = number;
     }
   }
-  if (choices_seen || chunk.usage) chunk.kind = Chunk::Kind::kChunk;
+  if (document.current_location().error() != simdjson::OUT_OF_BOUNDS) {
+    chunk.kind = Chunk::Kind::kSeveral;
+  } else {
+    chunk.kind = choices_seen || chunk.usage ? Chunk::Kind::kChunk : Chunk::Kind::kNoise;
+  }
   return chunk;
 }
 
@@ -175,7 +258,7 @@ Answer read_answer(std::string_view body) {
     ondemand::value value;
     if (field.unescaped_key().get(key) || field.value().get(value)) return answer;
     if (key == "error") {
-      if (is_null(value)) continue;
+      if (is_void_error(value)) continue;
       answer.kind = Answer::Kind::kError;
       answer.error_message = error_text(value);
       return answer;
@@ -192,15 +275,15 @@ Answer read_answer(std::string_view body) {
           ondemand::value inner;
           if (part.unescaped_key().get(name) || part.value().get(inner)) return answer;
           ondemand::object message;
-          if (name == "message" && !inner.get_object().get(message)) something |= read_carried(message).token;
+          if (name == "message" && !inner.get_object().get(message)) {
+            something |= read_carried(message).something;
+          } else if (name == "finish_reason") {
+            something |= makes_an_answer(read_finish(inner));
+          }
         }
       }
     } else if (key == "usage") {
-      ondemand::object usage;
-      std::int64_t tokens = 0;
-      if (!is_null(value) && !value.get_object().get(usage) && !usage["completion_tokens"].get_int64().get(tokens)) {
-        something |= tokens > 0;
-      }
+      something |= !is_null(value) && counts_tokens(value);
     }
   }
   if (document.current_location().error() != simdjson::OUT_OF_BOUNDS) return answer;
@@ -241,19 +324,26 @@ UpstreamError read_error(std::string_view body) {
   return error;
 }
 
-std::string role_event(const Chunk& first) {
+bool is_json(std::string_view body) {
+  simdjson::dom::parser parser;
+  return !parser.parse(body.data(), body.size(), /*realloc_if_needed=*/false).error();
+}
+
+std::string role_event(const StreamFacts& facts, std::int64_t index) {
   std::string out;
-  append_identity(out, first.id, first.model, first.created);
-  out += R"(,"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]})";
-  out += "\n\n";
+  append_chunk(out, facts, index, R"("delta":{"role":"assistant","content":""},"finish_reason":null)");
   return out;
 }
 
-std::string finish_event(std::string_view id, std::string_view model, long long created) {
+std::string finish_events(const StreamFacts& facts) {
   std::string out;
-  append_identity(out, id, model, created);
-  out += R"(,"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]})";
-  out += "\n\n";
+  for (const StreamFacts::Choice& choice : facts.choices) {
+    if (choice.finish) continue;
+    append_chunk(out, facts, choice.index,
+                 choice.tool_calls      ? R"("delta":{},"finish_reason":"tool_calls")"
+                 : choice.function_call ? R"("delta":{},"finish_reason":"function_call")"
+                                        : R"("delta":{},"finish_reason":"stop")");
+  }
   return out;
 }
 

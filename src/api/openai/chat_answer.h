@@ -1,41 +1,61 @@
 // Reading what an OpenAI-compatible Backend answers: enough to tell an answer from a failure.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace spillway::api::openai {
 
-// One `data` of a stream.
-struct Chunk {
-  enum class Kind {
-    kChunk,    // a chat.completion.chunk
-    kDone,     // [DONE]
-    kError,    // an error object
-    kGarbage,  // neither
+// What a stream has shown so far. read_chunk() adds to it.
+struct StreamFacts {
+  struct Choice {
+    std::int64_t index = 0;
+    bool role = false;    // a delta named one
+    bool finish = false;  // it carried a finish_reason: a text other than "" and "null"
+    bool tool_calls = false;
+    bool function_call = false;  // the form before tool_calls
   };
-  Kind kind = Kind::kGarbage;
-  bool token = false;      // content, reasoning, refusal or a tool call: what a reader waits for
-  bool tool_call = false;  // `token` is one
-  bool role = false;       // a delta names a role
-  bool finish = false;     // a choice carries a finish_reason
-  bool usage = false;
-  // Set for the first chunk of a stream only (see `with_identity`).
+  static constexpr std::size_t kMaxChoices = 128;  // OpenAI's greatest n
+
+  // Of the first chunk that has an id.
   std::string id;
   std::string model;
   long long created = 0;
-  std::string error_message;  // for kError
+  std::vector<Choice> choices;  // in the order in which they appeared
+  bool counted = false;         // usage told of completion tokens, or a finish_reason other than a bare stop
+
+  // Each choice that appeared has its finish_reason, and there is one.
+  [[nodiscard]] bool finished() const;
+};
+
+// One `data` of a stream. This is the one place that decides what a token, a finish, a failure and noise is.
+struct Chunk {
+  enum class Kind {
+    kChunk,    // a chat.completion.chunk
+    kNoise,    // a JSON object that is none: a ping, a price; nobody waits for it, and nothing is wrong
+    kDone,     // [DONE]
+    kError,    // an error object; one that is void (null, "", {}, false) is no error
+    kSeveral,  // more than one JSON value
+    kGarbage,  // anything else
+  };
+  Kind kind = Kind::kGarbage;
+  bool token = false;  // a delta carries more than its role: what a reader waits for
+  bool usage = false;
+  std::int64_t without_role = -1;  // the index of a choice that appears here, and names no role
+  std::string error_message;       // for kError
 };
 
 // `data` needs ByteBuffer::kPadding readable bytes behind it.
-Chunk read_chunk(std::string_view data, bool with_identity);
+Chunk read_chunk(std::string_view data, StreamFacts& facts);
 
 // A whole (non-streaming) answer with status 200.
 struct Answer {
   enum class Kind {
     kGood,
     kError,    // an error object with status 200
-    kEmpty,    // no content, no tool call, no completion tokens: a failure (deepseek-ai/DeepSeek-V3 #450)
+    kEmpty,    // a bare stop: no content, no completion tokens; a failure (deepseek-ai/DeepSeek-V3 #450)
     kGarbage,  // not JSON, or no chat completion
   };
   Kind kind = Kind::kGarbage;
@@ -52,8 +72,12 @@ struct UpstreamError {
 };
 UpstreamError read_error(std::string_view body);
 
-// Data of events that a Backend left out and Spillway adds, as whole SSE events.
-std::string role_event(const Chunk& first);
-std::string finish_event(std::string_view id, std::string_view model, long long created);
+// Is the whole of `body` one JSON text? It needs ByteBuffer::kPadding readable bytes behind it.
+bool is_json(std::string_view body);
+
+// Events that a Backend left out and Spillway adds, whole: a role for the choice `index`, and a finish_reason for each
+// choice that has none ("tool_calls" where it made calls, else "stop").
+std::string role_event(const StreamFacts& facts, std::int64_t index);
+std::string finish_events(const StreamFacts& facts);
 
 }  // namespace spillway::api::openai
