@@ -48,6 +48,10 @@ std::string render_error(Dialect dialect, const ApiError& error) {
   }
   out += ",\"code\":";
   json::append_string(out, error.code);
+  if (!error.why_not_resumed.empty()) {
+    out += ",\"retryable\":true,\"why_not_resumed\":";
+    json::append_string(out, error.why_not_resumed);
+  }
   out += "}}";
   return out;
 }

@@ -18,6 +18,8 @@ struct ApiError {
   std::string param = {};  // the request's field that is at fault; empty: none
   std::optional<seconds> retry_after = {};
   std::string_view type = {};  // OpenAI's `type`; empty: what error_type() says
+  // Of an answer that broke in the middle: why nobody went on with it. The client may ask again.
+  std::string why_not_resumed = {};
 };
 
 ApiError invalid_request(std::string message, std::string param = {});

@@ -1,11 +1,15 @@
 #include "attempt/attempt_loop.h"
 
+#include "base/json_text.h"
+
 namespace spillway::attempt {
 
-AttemptLoop::AttemptLoop(const route::Route& route, Deadline deadline, Delivery& delivery, MakeLeg make_leg, Now now)
+AttemptLoop::AttemptLoop(const route::Route& route, Deadline deadline, Delivery& delivery, Resumable resumable,
+                         MakeLeg make_leg, Now now)
     : route_(route),
       deadline_(deadline),
       delivery_(delivery),
+      resumable_(std::move(resumable)),
       make_leg_(std::move(make_leg)),
       now_(std::move(now)),
       states_(route.targets.size()) {}
@@ -24,29 +28,153 @@ Task<AttemptLoop::End> AttemptLoop::run() {
   for (;;) {
     if (aborted_) co_return End::kClientGone;
     const Move move = choose();
-    if (move.kind == Move::Kind::kFail) co_return End::kAllFailed;
     if (move.kind == Move::Kind::kDeadline) co_return End::kDeadline;
-
-    const route::Target& target = route_.targets[move.target];
-    backend::Backend& backend = *target.backend;
+    if (move.kind == Move::Kind::kFail) {
+      if (!committed_) co_return End::kAllFailed;
+      if (resumable_.why_not.empty()) resumable_.why_not = "no other Target could go on";
+      co_return End::kBroken;
+    }
     states_[move.target].asked = true;
-    tried_.push_back({&backend, {}, {}});
-    const std::unique_ptr<Leg> leg = make_leg_(target);
-    leg_ = leg.get();
-    Outcome outcome = co_await attempt(*leg);
-    leg_ = nullptr;
-    // What an upstream says may repeat the key that it was sent.
-    if (backend.holds_secret(outcome.detail)) outcome.detail = backend.masked(outcome.detail);
-    tried_.back().outcome = std::move(outcome);
-    tried_.back().record = leg->record();
-    if (on_attempt_end_) on_attempt_end_(backend, tried_.back());
+    const route::Target& target = route_.targets[move.target];
+    const std::optional<End> end = sent_ ? co_await resume_at(target) : co_await ask(target);
+    if (end) co_return *end;
+  }
+}
 
-    const Outcome& ended = tried_.back().outcome;
-    if (ended.cls == OutcomeClass::kAnswered) co_return End::kAnswered;
-    if (aborted_ || (ended.cls == OutcomeClass::kAbandoned && !ended.deadline)) co_return End::kClientGone;
-    if (ended.deadline) co_return End::kDeadline;
-    if (ended.cls == OutcomeClass::kClient) co_return End::kRefused;
-    if (committed_) co_return End::kBroken;
+Task<std::optional<AttemptLoop::End>> AttemptLoop::ask(const route::Target& target) {
+  began(target);
+  const std::unique_ptr<Leg> leg = make_leg_(target, nullptr);
+  leg_ = leg.get();
+  Outcome outcome = co_await attempt(*leg);
+  leg_ = nullptr;
+  ended(target, std::move(outcome), *leg);
+  const Outcome& last = tried_.back().outcome;
+  if (const std::optional<End> end = end_of(last)) co_return end;
+  if (!committed_) co_return std::nullopt;
+  note_break(last, *leg);
+  if (!resumable_.why_not.empty()) co_return End::kBroken;
+  co_return std::nullopt;
+}
+
+std::optional<AttemptLoop::End> AttemptLoop::end_of(const Outcome& outcome) const {
+  if (outcome.cls == OutcomeClass::kAnswered) return End::kAnswered;
+  if (aborted_ || (outcome.cls == OutcomeClass::kAbandoned && !outcome.deadline)) return End::kClientGone;
+  if (outcome.deadline) return End::kDeadline;
+  if (outcome.cls == OutcomeClass::kClient && !sent_) return End::kRefused;
+  return std::nullopt;
+}
+
+void AttemptLoop::began(const route::Target& target) { tried_.push_back({target.backend.get(), {}, {}}); }
+
+void AttemptLoop::ended(const route::Target& target, Outcome outcome, const Leg& leg) {
+  backend::Backend& backend = *target.backend;
+  // What an upstream says may repeat the key that it was sent.
+  if (backend.holds_secret(outcome.detail)) outcome.detail = backend.masked(outcome.detail);
+  tried_.back().outcome = std::move(outcome);
+  tried_.back().record = leg.record();
+  if (on_attempt_end_) on_attempt_end_(backend, tried_.back());
+}
+
+void AttemptLoop::note_break(const Outcome& outcome, const Leg& leg) {
+  sent_ = Sent{leg.facts(), leg.facts().text, leg.facts().tokens, {}};
+  sent_->broke_by = outcome.cls == OutcomeClass::kStall ? "idle_timeout" : to_word(outcome.cls);
+  if (!resumable_.why_not.empty()) return;
+  if (!route_.settings.resume) {
+    resumable_.why_not = "the Route says resume = false";
+  } else if (!resumable_after_commit(outcome.cls)) {
+    resumable_.why_not = "it ended in a way that cannot be continued";
+  } else if (leg.facts().opaque) {
+    resumable_.why_not = "more than text was sent: a tool call, an image or a second choice";
+  }
+}
+
+// In the order of what is surest: from a little before the end of what was sent, so that what is said again proves that
+// the answer goes on; from its very end; from scratch.
+Task<std::optional<AttemptLoop::End>> AttemptLoop::resume_at(const route::Target& target) {
+  using api::openai::ResumeForm;
+  using api::openai::Resumption;
+  const ResumeForm form = target.backend->resume_form();
+  if (form == ResumeForm::kNone) co_return std::nullopt;
+  const std::string sent = sent_->text;
+  struct Try {
+    ResumeForm form;
+    std::size_t prefix;
+  };
+  std::vector<Try> tries;
+  if (form != ResumeForm::kReplay && !resumable_.from_scratch && !sent.empty()) {
+    const std::size_t safe = safe_prefix(sent);
+    if (safe != 0 && safe != std::string::npos) tries.push_back({form, safe});
+    if (safe != 0) tries.push_back({form, sent.size()});
+  }
+  tries.push_back({ResumeForm::kReplay, 0});
+  bool refused = false;
+  for (const Try& next : tries) {
+    if (refused && next.form != ResumeForm::kReplay) continue;
+    Outcome outcome = co_await resume_by(target, Resumption{next.form, sent.substr(0, next.prefix), sent_->tokens},
+                                         sent.substr(next.prefix));
+    if (const std::optional<End> end = end_of(outcome)) co_return end;
+    if (!resumable_.why_not.empty()) co_return End::kBroken;
+    if (sent_->text.size() > sent.size()) co_return std::nullopt;  // it went on, and broke in its turn
+    refused = outcome.cls == OutcomeClass::kClient;
+    if (refused && next.form != ResumeForm::kReplay) target.backend->resume_refused();
+    if (!refused && !mismatch_) co_return std::nullopt;  // it failed as any Attempt may
+    if (deadline_.passed(now_())) co_return End::kDeadline;
+  }
+  co_return std::nullopt;
+}
+
+Task<Outcome> AttemptLoop::resume_by(const route::Target& target, api::openai::Resumption resumption,
+                                     std::string overlap) {
+  began(target);
+  mismatch_ = false;
+  const std::unique_ptr<Leg> leg = make_leg_(target, &resumption);
+  leg_ = leg.get();
+  Outcome outcome = co_await leg->open();
+  if (aborted_) outcome = Outcome{OutcomeClass::kAbandoned, 0, "the client left"};
+  // A refused prefix is the Backend's way to say that it cannot continue, never the client's fault.
+  if (outcome.cls == OutcomeClass::kAnswered) {
+    Continuation continuation(sent_->first, Splice(resumption.prefix, std::move(overlap)), sent_->tokens);
+    outcome = co_await deliver_rest(*leg, continuation);
+    sent_->text += continuation.passed();
+    if (continuation.opaque() && outcome.cls != OutcomeClass::kAnswered)
+      resumable_.why_not = "more than text was sent: a tool call, an image or a second choice";
+    if (outcome.cls == OutcomeClass::kAnswered && !aborted_) co_await leg->finish();
+  }
+  leg_ = nullptr;
+  if (outcome.cls == OutcomeClass::kStall || outcome.cls == OutcomeClass::kCut)
+    sent_->broke_by = outcome.cls == OutcomeClass::kStall ? "idle_timeout" : to_word(outcome.cls);
+  sent_->tokens += leg->facts().tokens;
+  ended(target, outcome, *leg);
+  co_return outcome;
+}
+
+Task<Outcome> AttemptLoop::deliver_rest(Leg& leg, Continuation& continuation) {
+  const Outcome gone{OutcomeClass::kAbandoned, leg.status(), "the client left"};
+  bool noted = false;
+  for (;;) {
+    Pull pull = co_await leg.next();
+    Continuation::Step step = continuation.feed(pull.bytes);
+    const bool whole = pull.end && pull.end->cls == OutcomeClass::kAnswered;
+    if (whole && !step.mismatch) {
+      Continuation::Step last = continuation.end();
+      step.mismatch = last.mismatch;
+      step.events += last.events;
+    }
+    if (step.mismatch) {
+      mismatch_ = true;
+      co_return Outcome{OutcomeClass::kGarbage, leg.status(), "what it said does not go on from what was sent"};
+    }
+    if (!step.events.empty() && !std::exchange(noted, true)) {
+      std::string note = "{\"event\":\"resume\",\"backend\":";
+      json::append_string(note, tried_.back().backend->name());
+      note += ",\"at_chars\":" + std::to_string(count_characters(sent_->text)) + ",\"reason\":";
+      json::append_string(note, sent_->broke_by);
+      if (!co_await delivery_.note(note + "}")) co_return gone;
+    }
+    if (!step.events.empty() && !co_await delivery_.take(leg, step.events)) co_return gone;
+    if (!pull.end) continue;
+    if (whole && !co_await delivery_.end(continuation.facts())) co_return gone;
+    co_return std::move(*pull.end);
   }
 }
 
@@ -81,7 +209,7 @@ Task<Outcome> AttemptLoop::deliver(Leg& leg) {
     if (!pull.bytes.empty() && !co_await delivery_.take(leg, pull.bytes))
       co_return Outcome{OutcomeClass::kAbandoned, leg.status(), "the client left"};
     if (!pull.end) continue;
-    if (pull.end->cls == OutcomeClass::kAnswered && !co_await delivery_.end(leg))
+    if (pull.end->cls == OutcomeClass::kAnswered && !co_await delivery_.end(leg.facts()))
       co_return Outcome{OutcomeClass::kAbandoned, leg.status(), "the client left"};
     co_return std::move(*pull.end);
   }

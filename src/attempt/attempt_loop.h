@@ -5,6 +5,8 @@
 #include <memory>
 #include <vector>
 
+#include "api/openai/continuation.h"
+#include "attempt/continuation.h"
 #include "attempt/delivery.h"
 #include "attempt/leg.h"
 #include "attempt/policy.h"
@@ -16,17 +18,25 @@ namespace spillway::attempt {
 // neither sockets nor the clock: a test gives it scripted Legs and a time of its own. One thread; run() once.
 class AttemptLoop {
  public:
-  using MakeLeg = std::function<std::unique_ptr<Leg>(const route::Target& target)>;
+  // `resumption`: null for an answer from the beginning; lives as long as the Leg.
+  using MakeLeg =
+      std::function<std::unique_ptr<Leg>(const route::Target& target, const api::openai::Resumption* resumption)>;
   using Now = std::function<TimePoint()>;
 
-  AttemptLoop(const route::Route& route, Deadline deadline, Delivery& delivery, MakeLeg make_leg, Now now);
+  // Whether an answer that breaks may be continued, as the request has it.
+  struct Resumable {
+    std::string why_not;        // empty: it may
+    bool from_scratch = false;  // only by asking again: a schema or a grammar binds the answer
+  };
+  AttemptLoop(const route::Route& route, Deadline deadline, Delivery& delivery, Resumable resumable, MakeLeg make_leg,
+              Now now);
 
   enum class End {
     kAnswered,  // the client has the whole answer
     kRefused,   // the last Target found fault with the request itself, and the client was told
     kClientGone,
     kDeadline,   // it passed; the client was told nothing
-    kBroken,     // the answer broke after its first token; the client was not told that
+    kBroken,     // the answer broke after its first token, and nobody could go on; the client was not told that
     kAllFailed,  // the client was told nothing
   };
   Task<End> run();
@@ -44,26 +54,48 @@ class AttemptLoop {
   // Whose answer or refusal the client has; null: nobody's yet.
   [[nodiscard]] const backend::Backend* answered_by() const { return answered_by_; }
 
+  // After kBroken.
+  [[nodiscard]] const std::string& why_not_resumed() const { return resumable_.why_not; }
+
   // Called when an Attempt has ended, with the last of tried().
   void on_attempt_end(std::function<void(backend::Backend&, const Tried&)> callback) {
     on_attempt_end_ = std::move(callback);
   }
 
  private:
+  // What the client has of an answer that broke.
+  struct Sent {
+    StreamFacts first;  // of its first stream
+    std::string text;
+    std::uint64_t tokens = 0;
+    std::string_view broke_by;  // for the client: why
+  };
+
   [[nodiscard]] Move choose();
+  Task<std::optional<End>> ask(const route::Target& target);
+  Task<std::optional<End>> resume_at(const route::Target& target);
+  Task<Outcome> resume_by(const route::Target& target, api::openai::Resumption resumption, std::string overlap);
   Task<Outcome> attempt(Leg& leg);
   Task<Outcome> deliver(Leg& leg);
+  Task<Outcome> deliver_rest(Leg& leg, Continuation& continuation);
+  void began(const route::Target& target);
+  void ended(const route::Target& target, Outcome outcome, const Leg& leg);
+  [[nodiscard]] std::optional<End> end_of(const Outcome& outcome) const;
+  void note_break(const Outcome& outcome, const Leg& leg);
 
   const route::Route& route_;
   Deadline deadline_;
   Delivery& delivery_;
+  Resumable resumable_;
   MakeLeg make_leg_;
   Now now_;
   std::function<void(backend::Backend&, const Tried&)> on_attempt_end_;
   std::vector<TargetState> states_;
   std::vector<Tried> tried_;
   const backend::Backend* answered_by_ = nullptr;
-  Leg* leg_ = nullptr;  // the one under way
+  Leg* leg_ = nullptr;        // the one under way
+  std::optional<Sent> sent_;  // once an answer has broken
+  bool mismatch_ = false;     // the last Leg did not go on from what the client has
   bool committed_ = false;
   bool aborted_ = false;
 };

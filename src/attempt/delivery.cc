@@ -52,8 +52,14 @@ Task<bool> StreamDelivery::take(const Leg& leg, std::string_view bytes) {
   return client_.write_chunk(bytes);
 }
 
-Task<bool> StreamDelivery::end(const Leg& leg) {
-  std::string last = api::openai::finish_events(leg.facts());
+// As a comment, which SDKs skip.
+Task<bool> StreamDelivery::note(std::string_view json) {
+  const std::string comment = ": spillway " + std::string(json) + "\n\n";
+  co_return co_await client_.write_chunk(comment);
+}
+
+Task<bool> StreamDelivery::end(const StreamFacts& facts) {
+  std::string last = api::openai::finish_events(facts);
   last += kDoneEvent;
   co_return co_await client_.end_stream(last);
 }
@@ -71,6 +77,8 @@ Task<bool> WholeDelivery::take(const Leg& leg, std::string_view bytes) {
   return client_.send(200, leg.content_type(), bytes);
 }
 
-Task<bool> WholeDelivery::end(const Leg&) { co_return !client_.failed(); }
+Task<bool> WholeDelivery::end(const StreamFacts&) { co_return !client_.failed(); }
+
+Task<bool> WholeDelivery::note(std::string_view) { co_return !client_.failed(); }
 
 }  // namespace spillway::attempt

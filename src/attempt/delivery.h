@@ -17,8 +17,10 @@ class Delivery {
 
   // The next bytes of `leg`. The first call begins the response.
   virtual Task<bool> take(const Leg& leg, std::string_view bytes) = 0;
-  // The answer is whole.
-  virtual Task<bool> end(const Leg& leg) = 0;
+  // The answer is whole; `facts` tells what is missing at its end.
+  virtual Task<bool> end(const StreamFacts& facts) = 0;
+  // Something about the answer that is no part of it.
+  virtual Task<bool> note(std::string_view json) = 0;
   // A refusal of the request itself by `leg`, passed through: as it came, or in-band where the response has begun.
   virtual Task<bool> refuse(const Leg& leg, std::string_view body, const api::ApiError& in_band) = 0;
   // A failure: with its status, or in-band. The stream then ends without [DONE].
@@ -45,7 +47,8 @@ class StreamDelivery final : public ClientDelivery {
  public:
   using ClientDelivery::ClientDelivery;
   Task<bool> take(const Leg& leg, std::string_view bytes) override;
-  Task<bool> end(const Leg& leg) override;
+  Task<bool> end(const StreamFacts& facts) override;
+  Task<bool> note(std::string_view json) override;
 
   // Something for whoever is between us and the client, so that it does not take the connection for dead. False: there
   // is no more need, since the answer has begun.
@@ -62,7 +65,8 @@ class WholeDelivery final : public ClientDelivery {
  public:
   using ClientDelivery::ClientDelivery;
   Task<bool> take(const Leg& leg, std::string_view bytes) override;
-  Task<bool> end(const Leg& leg) override;
+  Task<bool> end(const StreamFacts& facts) override;
+  Task<bool> note(std::string_view json) override;
 };
 
 }  // namespace spillway::attempt

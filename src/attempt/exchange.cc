@@ -15,6 +15,15 @@ namespace spillway::attempt {
 
 namespace {
 
+AttemptLoop::Resumable resumable(const api::openai::ChatRequest& chat) {
+  AttemptLoop::Resumable out;
+  if (!chat.stream) out.why_not = "the answer was not streamed";
+  if (chat.n != 1) out.why_not = "n is not 1";
+  if (chat.logprobs) out.why_not = "logprobs were asked for";
+  out.from_scratch = chat.constrained;
+  return out;
+}
+
 std::string in_seconds(Duration duration) {
   std::string out;
   json::append_number(out, to_ms(duration) / 1e3, 1);
@@ -93,8 +102,10 @@ Task<> Exchange::answer() {
 Task<> Exchange::attempt(Deadline deadline) {
   const Ask ask{request_, chat_, deadline, config_->limits, request_id_};
   loop_.emplace(
-      *route_, deadline, *delivery_,
-      [this, &ask](const route::Target& target) { return std::make_unique<UpstreamLeg>(context_, target, ask); },
+      *route_, deadline, *delivery_, resumable(chat_),
+      [this, &ask](const route::Target& target, const api::openai::Resumption* resumption) {
+        return std::make_unique<UpstreamLeg>(context_, target, ask, resumption);
+      },
       [] { return now(); });
   loop_->on_attempt_end([this](backend::Backend& backend, const Tried& tried) { on_attempt_end(backend, tried); });
   if (connection_.client_gone()) loop_->abort();
@@ -117,9 +128,11 @@ Task<> Exchange::attempt(Deadline deadline) {
     case End::kBroken: {
       const Tried& last = loop_->tried().back();
       route_->series->broken_streams.add();
-      co_await fail({502, "stream_broken",
-                     "the answer was cut in the middle: " + last.backend->name() + ": " +
-                         std::string(to_word(last.outcome.cls)) + " (" + last.outcome.detail + "); ask again"});
+      api::ApiError error{502, "stream_broken",
+                          "the answer was cut in the middle: " + last.backend->name() + ": " +
+                              std::string(to_word(last.outcome.cls)) + " (" + last.outcome.detail + "); ask again"};
+      error.why_not_resumed = loop_->why_not_resumed();
+      co_await fail(std::move(error));
       break;
     }
     case End::kAllFailed: co_await fail(all_failed()); break;

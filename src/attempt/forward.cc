@@ -71,11 +71,11 @@ bool is_usable_id(std::string_view id) {
   return true;
 }
 
-std::string request_head(const backend::Backend& backend, const http::Headers& client, std::size_t body_bytes,
-                         std::string_view request_id) {
+std::string request_head(const backend::Backend& backend, std::string_view prepared, const http::Headers& client,
+                         std::size_t body_bytes, std::string_view request_id) {
   std::string out;
-  out.reserve(backend.chat_head().size() + 512);
-  out += backend.chat_head();
+  out.reserve(prepared.size() + 512);
+  out += prepared;
   for (const http::Header& field : client) {
     if (!goes_on(field.name, backend) || is_connections_own(client, field.name) || backend.overrides(field.name))
       continue;

@@ -41,8 +41,9 @@ asio::const_buffer buffer(std::string_view text) { return {text.data(), text.siz
 
 }  // namespace
 
-UpstreamLeg::UpstreamLeg(const Context& context, const route::Target& target, const Ask& ask)
-    : context_(context), target_(target), ask_(ask), began_at_(now()) {
+UpstreamLeg::UpstreamLeg(const Context& context, const route::Target& target, const Ask& ask,
+                         const api::openai::Resumption* resumption)
+    : context_(context), target_(target), ask_(ask), resumption_(resumption), began_at_(now()) {
   target_.backend->series().in_flight.add();
 }
 
@@ -137,17 +138,18 @@ Task<Outcome> UpstreamLeg::ask_once(std::shared_ptr<http::ClientConnection> kept
   }
 
   const std::string_view body = ask_.request.body;
-  std::array<asio::const_buffer, 4> buffers{};
-  std::size_t body_bytes = body.size();
-  if (target_.quoted_model.empty()) {
-    buffers = {asio::const_buffer(), buffer(body)};
-  } else {
-    const auto pieces = api::openai::splice_model(body, ask_.chat, target_.quoted_model);
-    body_bytes = pieces[0].size() + pieces[1].size() + pieces[2].size();
-    buffers = {asio::const_buffer(), buffer(pieces[0]), buffer(pieces[1]), buffer(pieces[2])};
-  }
-  const std::string head = request_head(*target_.backend, ask_.request.headers, body_bytes, ask_.request_id);
-  buffers[0] = buffer(head);
+  std::vector<api::openai::Edit> edits;
+  if (resumption_ != nullptr) edits = api::openai::continuation_edits(ask_.chat, *resumption_);
+  if (!target_.quoted_model.empty())
+    edits.push_back({ask_.chat.model_begin, ask_.chat.model_end, target_.quoted_model});
+  const std::vector<std::string_view> pieces = api::openai::splice(body, edits);
+  std::size_t body_bytes = 0;
+  for (const std::string_view piece : pieces) body_bytes += piece.size();
+  const std::string head = request_head(
+      *target_.backend, resumption_ != nullptr ? target_.backend->resume_head() : target_.backend->chat_head(),
+      ask_.request.headers, body_bytes, ask_.request_id);
+  std::vector<asio::const_buffer> buffers{buffer(head)};
+  for (const std::string_view piece : pieces) buffers.push_back(buffer(piece));
 
   if (!repeated_) {
     sent_at_ = now();

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "api/openai/chat_request.h"
+#include "api/openai/continuation.h"
 #include "attempt/context.h"
 #include "attempt/leg.h"
 #include "attempt/stream_reader.h"
@@ -24,7 +25,9 @@ struct Ask {
 // Waits for a local engine to be ready, takes a kept connection or opens one, sends, and reads what comes.
 class UpstreamLeg final : public Leg {
  public:
-  UpstreamLeg(const Context& context, const route::Target& target, const Ask& ask);
+  // `resumption`: it is asked to go on with an answer; null: from the beginning.
+  UpstreamLeg(const Context& context, const route::Target& target, const Ask& ask,
+              const api::openai::Resumption* resumption = nullptr);
   ~UpstreamLeg() override;
 
   Task<Outcome> open() override;
@@ -53,6 +56,7 @@ class UpstreamLeg final : public Leg {
   const Context& context_;
   const route::Target& target_;
   const Ask& ask_;
+  const api::openai::Resumption* resumption_;
   std::shared_ptr<http::ClientConnection> upstream_;
   backend::Backend::Waiter waiter_;
   std::optional<StreamReader> reader_;

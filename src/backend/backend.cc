@@ -1,6 +1,7 @@
 #include "backend/backend.h"
 
 #include <algorithm>
+#include <array>
 
 #include "config/values.h"
 #include "http/tls.h"
@@ -43,6 +44,7 @@ void Backend::render_head(std::string_view key) {
   chat_head_ = "POST " + chat_path(origin_.url) + " HTTP/1.1\r\nHost: " + origin_.url.authority() +
                "\r\nContent-Type: application/json\r\nAccept-Encoding: identity\r\n";
   secrets_.clear();
+  const std::size_t fields_begin = chat_head_.find("\r\n");
   if (!key.empty()) {
     chat_head_.append("Authorization: Bearer ").append(key).append("\r\n");
     learn_secret(key);
@@ -54,6 +56,31 @@ void Backend::render_head(std::string_view key) {
     // "Bearer SECRET": an upstream repeats only the secret.
     learn_secret(std::string_view(value.value).substr(value.value.rfind(' ') + 1));
   }
+  // DeepSeek continues under its beta base alone (api-docs.deepseek.com/guides/chat_prefix_completion, read
+  // 2026-11-15).
+  if (settings_.preset == "deepseek" && (origin_.url.path.empty() || origin_.url.path == "/v1"))
+    resume_head_ = "POST /beta/chat/completions HTTP/1.1" + chat_head_.substr(fields_begin);
+}
+
+api::openai::ResumeForm Backend::resume_form() const {
+  using api::openai::ResumeForm;
+  constexpr std::array<std::pair<std::string_view, ResumeForm>, 7> kForms{
+      {{"prefix", ResumeForm::kPrefix},
+       {"partial", ResumeForm::kPartial},
+       {"prefix_field", ResumeForm::kPrefixField},
+       {"continue_final_message", ResumeForm::kContinueFinalMessage},
+       {"assistant", ResumeForm::kAssistant},
+       {"replay", ResumeForm::kReplay},
+       {"none", ResumeForm::kNone}}};
+  for (const auto& [word, form] : kForms) {
+    if (settings_.resume == word) return form;
+  }
+  if (resume_refused_) return ResumeForm::kReplay;
+  if (settings_.preset == "deepseek") return ResumeForm::kPrefix;
+  if (settings_.preset == "dashscope") return ResumeForm::kPartial;
+  if (settings_.preset == "openai") return ResumeForm::kReplay;  // it has no way to continue
+  if (settings_.preset == "ollama") return ResumeForm::kAssistant;
+  return ResumeForm::kContinueFinalMessage;  // llama.cpp, vLLM, SGLang
 }
 
 void Backend::learn_secret(std::string_view secret) {

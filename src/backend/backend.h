@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "api/openai/continuation.h"
 #include "backend/condition.h"
 #include "base/loop_timers.h"
 #include "base/result.h"
@@ -47,6 +48,14 @@ class Backend {
   // Request line and header of a chat completion up to where per-request fields follow: method,
   // path, Host, credentials, content type, the Backend's own `headers`. Lines end in CRLF.
   [[nodiscard]] const std::string& chat_head() const { return chat_head_; }
+  // The same for an answer that is continued, where that has a path of its own.
+  [[nodiscard]] const std::string& resume_head() const { return resume_head_.empty() ? chat_head_ : resume_head_; }
+  // How to ask it to go on: what the Config says, else what its preset or engine knows, else what is most common, as
+  // long as it was not refused.
+  [[nodiscard]] api::openai::ResumeForm resume_form() const;
+  // It answered 400 to resume_form(): from now on this thread asks it from scratch.
+  void resume_refused() { resume_refused_ = true; }
+
   // The client's field of that name must give way to one of the Backend's own `headers`.
   [[nodiscard]] bool overrides(std::string_view header_name) const;
   // The client's field of that name goes on, because the Config says so.
@@ -93,6 +102,8 @@ class Backend {
   std::shared_ptr<Condition> condition_;
   http::Origin origin_;
   std::string chat_head_;
+  std::string resume_head_;
+  bool resume_refused_ = false;
   std::vector<std::string> secrets_;  // longest first
   LocalStatus local_;
   WaitList waiters_;

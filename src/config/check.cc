@@ -133,7 +133,6 @@ void warn_idle(const Placed<Backend>& backend, Problems& problems) {
   };
   idle("max_concurrency", value.max_concurrency > 0);
   idle("rate", !value.rate.empty());
-  idle("resume", value.resume != "auto");
   idle("replicas", value.replicas > 1);
   idle("standby", value.standby > 0);
   idle("min_tokens_per_second", value.timeouts.min_tokens_per_second.value_or(0) > 0);

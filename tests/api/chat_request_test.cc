@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "api/openai/continuation.h"
 #include "api/padded.h"
 
 namespace spillway::api::openai {
@@ -32,9 +33,19 @@ ApiError bad(std::string_view body) {
   return std::get<ApiError>(std::move(decoded));
 }
 
-std::string splice(std::string_view body, std::string_view quoted_model) {
-  const auto pieces = splice_model(body, good(body), quoted_model);
-  return std::string(pieces[0]).append(pieces[1]).append(pieces[2]);
+std::string joined(std::string_view body, std::vector<Edit> edits) {
+  std::string out;
+  for (const std::string_view piece : splice(body, edits)) out += piece;
+  return out;
+}
+
+std::string splice(std::string_view body, const std::string& quoted_model) {
+  const ChatRequest request = good(body);
+  return joined(body, {{request.model_begin, request.model_end, quoted_model}});
+}
+
+std::string continued(const std::string& body, ResumeForm form, const std::string& prefix, std::uint64_t tokens = 0) {
+  return joined(body, continuation_edits(good(body), {form, prefix, tokens}));
 }
 
 TEST(ChatRequest, the_least_that_is_accepted) {
@@ -254,6 +265,50 @@ TEST(ChatRequest, a_mebibyte_of_content_is_taken) {
   const ChatRequest request = good(body);
   EXPECT_TRUE(request.stream);
   EXPECT_EQ(splice(body, "\"n\"").size(), body.size());
+}
+
+TEST(Continuation, each_form_is_on_the_wire_as_its_servers_want_it) {
+  const std::string body = R"({"messages":[{"role":"user","content":"]}"} ] ,"model":"m", "max_tokens" : 100 })";
+  const auto expect = [&](ResumeForm form, const std::string& wanted) {
+    const std::string got = continued(body, form, "so \"far\" ", 30);
+    EXPECT_EQ(got, wanted);
+    good(got);
+  };
+  expect(
+      ResumeForm::kPrefix,
+      R"({"messages":[{"role":"user","content":"]}"} ,{"role":"assistant","content":"so \"far\" ","prefix":true}] ,"model":"m", "max_tokens" : 70 })");
+  expect(
+      ResumeForm::kPartial,
+      R"({"messages":[{"role":"user","content":"]}"} ,{"role":"assistant","content":"so \"far\" ","partial":true}] ,"model":"m", "max_tokens" : 70 })");
+  expect(
+      ResumeForm::kAssistant,
+      R"({"messages":[{"role":"user","content":"]}"} ,{"role":"assistant","content":"so \"far\""}] ,"model":"m", "max_tokens" : 70 })");
+  expect(ResumeForm::kPrefixField,
+         R"({"messages":[{"role":"user","content":"]}"} ] ,"model":"m", "max_tokens" : 70 ,"prefix":"so \"far\" "})");
+  expect(
+      ResumeForm::kContinueFinalMessage,
+      R"({"messages":[{"role":"user","content":"]}"} ,{"role":"assistant","content":"so \"far\" "}] ,"model":"m", "max_tokens" : 70 ,"continue_final_message":true,"add_generation_prompt":false})");
+  expect(ResumeForm::kReplay, body);
+}
+
+TEST(Continuation, an_empty_list_of_messages_gets_no_comma_and_a_spent_limit_leaves_one_token) {
+  EXPECT_EQ(continued(R"({"model":"m","messages":[ ]})", ResumeForm::kAssistant, "x"),
+            R"({"model":"m","messages":[ {"role":"assistant","content":"x"}]})");
+  EXPECT_EQ(continued(R"({"max_completion_tokens":5,"model":"m","messages":[]})", ResumeForm::kAssistant, "x", 9),
+            R"({"max_completion_tokens":1,"model":"m","messages":[{"role":"assistant","content":"x"}]})");
+}
+
+TEST(ChatRequest, what_forbids_to_continue_an_answer_is_seen) {
+  const auto with = [](const std::string& more) { return good(R"({"model":"m","messages":[],)" + more + "}"); };
+  EXPECT_EQ(with(R"("n":2)").n, 2);
+  EXPECT_EQ(with(R"("n":null)").n, 1);
+  EXPECT_TRUE(with(R"("logprobs":true)").logprobs);
+  EXPECT_FALSE(with(R"("logprobs":false)").logprobs);
+  for (const char* const key : {"response_format", "grammar", "guided_json", "structured_outputs"})
+    EXPECT_TRUE(with("\"" + std::string(key) + R"(":{"a":1})").constrained) << key;
+  EXPECT_FALSE(with(R"("response_format":null)").constrained);
+  EXPECT_EQ(with(R"("max_tokens":null)").max_tokens, -1);
+  EXPECT_EQ(with(R"("max_tokens":17)").max_tokens, 17);
 }
 
 TEST(ChatRequest, a_body_cut_at_any_byte_is_refused) {

@@ -18,8 +18,9 @@ struct Script {
   Outcome opened;  // kAnswered: `pieces` follow, then `ended`
   std::vector<std::string> pieces;
   Outcome ended{C::kAnswered, 200, {}};
-  Duration takes{};    // of the test's clock, to open
-  bool hangs = false;  // open() does not end before abort()
+  Duration takes{};       // of the test's clock, to open
+  bool hangs = false;     // open() does not end before abort()
+  std::string text = {};  // what facts() tell of the answer
 };
 
 Script answers(std::vector<std::string> pieces) { return {{C::kAnswered, 200, {}}, std::move(pieces)}; }
@@ -27,7 +28,9 @@ Script fails(C cls, int status = 0) { return {{cls, status, "because"}, {}}; }
 
 class ScriptedLeg final : public Leg {
  public:
-  ScriptedLeg(Script script, TimePoint& clock) : script_(std::move(script)), clock_(clock) {}
+  ScriptedLeg(Script script, TimePoint& clock) : script_(std::move(script)), clock_(clock) {
+    facts_.text = script_.text;
+  }
   Task<Outcome> open() override {
     clock_ += script_.takes;
     if (script_.hangs) {
@@ -71,7 +74,11 @@ class RecordingDelivery final : public Delivery {
     text += bytes;
     co_return ++takes < leaves_after;
   }
-  Task<bool> end(const Leg&) override {
+  Task<bool> note(std::string_view json) override {
+    text += "|" + std::string(json) + "|";
+    co_return true;
+  }
+  Task<bool> end(const StreamFacts&) override {
     text += "|end";
     co_return true;
   }
@@ -110,8 +117,8 @@ class AttemptLoopTest : public ::testing::Test {
       route_.targets.push_back({*backend::Backend::make(settings, metrics_.add_thread()), {}, {}});
     }
     loop_ = std::make_unique<AttemptLoop>(
-        route_, Deadline::after(deadline, clock_), delivery_,
-        [this](const route::Target&) {
+        route_, Deadline::after(deadline, clock_), delivery_, AttemptLoop::Resumable{},
+        [this](const route::Target&, const api::openai::Resumption*) {
           auto leg = std::make_unique<ScriptedLeg>(scripts_.front(), clock_);
           scripts_.pop_front();
           return leg;
@@ -178,12 +185,46 @@ TEST_F(AttemptLoopTest, a_refusal_that_is_no_json_is_told_in_our_own_words) {
   EXPECT_EQ(delivery_.text, "|413 a refused the request with 413: an HTML page");
 }
 
-TEST_F(AttemptLoopTest, a_break_after_the_first_token_asks_nobody_else) {
-  Script breaks = answers({"half "});
-  breaks.ended = {C::kCut, 200, "the connection was closed"};
-  EXPECT_EQ(run({breaks, answers({"never"})}), End::kBroken);
-  EXPECT_EQ(delivery_.text, "half ");
-  EXPECT_EQ(loop_->tried().back().outcome.cls, C::kCut);
+std::string event(const std::string& text) {
+  return R"(data: {"id":"x","choices":[{"index":0,"delta":{"content":")" + text + "\"}}]}\n\n";
+}
+
+// A stream that has sent `text` and breaks.
+Script breaks_after(const std::string& text) {
+  Script script = answers({text});
+  script.text = text;
+  script.ended = {C::kCut, 200, "the connection was closed"};
+  return script;
+}
+
+TEST_F(AttemptLoopTest, a_break_after_the_first_token_is_continued_by_the_next_that_can) {
+  EXPECT_EQ(run({breaks_after("half an "), fails(C::kOverload, 503), answers({event("half an answer")})}),
+            End::kAnswered);
+  EXPECT_TRUE(
+      delivery_.text.starts_with(R"(half an |{"event":"resume","backend":"c","at_chars":8,"reason":"cut"}|data: )"))
+      << delivery_.text;
+  EXPECT_NE(delivery_.text.find(R"("content":"answer")"), std::string::npos) << delivery_.text;
+  EXPECT_THAT(told_, ElementsAre("a cut", "b overload", "c answered"));
+  EXPECT_EQ(loop_->answered_by()->name(), "a");
+}
+
+TEST_F(AttemptLoopTest, another_answer_is_never_put_behind_one_that_broke) {
+  EXPECT_EQ(run({breaks_after("half an "), answers({event("a whole one")})}), End::kBroken);
+  EXPECT_EQ(delivery_.text, "half an ");
+  EXPECT_EQ(loop_->why_not_resumed(), "no other Target could go on");
+}
+
+TEST_F(AttemptLoopTest, a_break_that_may_not_be_continued_says_why_and_asks_nobody) {
+  route_.settings.resume = false;
+  EXPECT_EQ(run({breaks_after("half "), answers({"never"})}), End::kBroken);
+  EXPECT_EQ(loop_->why_not_resumed(), "the Route says resume = false");
+  EXPECT_EQ(loop_->tried().size(), 1u);
+}
+
+TEST_F(AttemptLoopTest, a_deadline_that_passes_during_a_resume_ends_it) {
+  Script slow = fails(C::kFirstToken);
+  slow.takes = seconds(40);
+  EXPECT_EQ(run({breaks_after("half "), slow, slow, answers({"never"})}, seconds(60)), End::kDeadline);
 }
 
 TEST_F(AttemptLoopTest, one_deadline_holds_over_all_attempts) {

@@ -210,12 +210,33 @@ TEST_F(ExchangeTest, the_deadline_ends_it_and_the_attempt_under_way) {
   EXPECT_TRUE(b_.peers.empty());
 }
 
-TEST_F(ExchangeTest, a_stream_that_breaks_is_told_in_it) {
+TEST_F(ExchangeTest, a_stream_that_breaks_is_continued_by_the_next_target) {
+  const auto client = ask(true);
+  asked(a_).send(stream_begin());
+  ASSERT_TRUE(comes(client, "Hel"));
+  a_.peers.back()->reset();
+  Peer& second = asked(b_);
+  EXPECT_THAT(client->text, Not(HasSubstr("stream_broken")));
+  std::string whole = stream_begin();  // "Hel" once more, and what follows it
+  second.send(whole);
+  const std::string rest = R"(data: {"id":"d","choices":[{"index":0,"delta":{"content":"lo"},"finish_reason":"stop"}]})"
+                           "\n\ndata: [DONE]\n\n";
+  std::ostringstream chunk;
+  chunk << std::hex << rest.size() << "\r\n" << rest << "\r\n0\r\n\r\n";
+  second.send(chunk.str());
+  ASSERT_TRUE(comes(client, "[DONE]"));
+  EXPECT_THAT(client->text, HasSubstr(R"(: spillway {"event":"resume","backend":"b","at_chars":3,"reason":"cut"})"));
+  EXPECT_THAT(client->text, HasSubstr(R"("content":"lo")"));
+  EXPECT_EQ(client->text.find("Hel"), client->text.rfind("Hel"));
+}
+
+TEST_F(ExchangeTest, a_stream_that_nobody_can_go_on_with_is_told_in_it) {
   const auto client = ask(true);
   Peer& upstream = asked(a_);
   upstream.send(stream_begin());
   ASSERT_TRUE(comes(client, "Hel"));
   upstream.reset();
+  asked(b_).send(whole(503, "{}"));
   ASSERT_TRUE(comes(client, "stream_broken"));
   EXPECT_THAT(client->text, Not(HasSubstr("[DONE]")));
   ASSERT_TRUE(run_until([&] { return handler_->ended == 1; }));

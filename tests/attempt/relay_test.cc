@@ -89,8 +89,10 @@ class RelayTest : public http::testing::ClientTest {
     while (!connection_->head_done()) status = run(connection_->receive(soon()));
     delivery_ = std::make_unique<StreamDelivery>(*writer_, [this] { ++commits_; });
     attempts_ = std::make_unique<AttemptLoop>(
-        route_, limits_.deadline, *delivery_,
-        [this, status](const route::Target&) { return std::make_unique<ReaderLeg>(*connection_, limits_, status); },
+        route_, limits_.deadline, *delivery_, AttemptLoop::Resumable{},
+        [this, status](const route::Target&, const api::openai::Resumption*) {
+          return std::make_unique<ReaderLeg>(*connection_, limits_, status);
+        },
         [] { return now(); });
     asio::co_spawn(loop_, attempts_->run(), [this](std::exception_ptr failure, AttemptLoop::End) {
       if (failure) std::rethrow_exception(failure);

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/openai/chat_request.h"
+#include "api/openai/continuation.h"
 #include "base/byte_buffer.h"
 #include "pieces.h"
 
@@ -44,8 +45,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   require(other.is_object() && other["model"] == request.model && other["messages"].is_array());
   if (other.contains("stream") && other["stream"].is_boolean()) require(other["stream"] == request.stream);
-  const auto pieces = splice_model(body.view(), request, "\"another \\u00e9\"");
-  const Padded spliced(std::string(pieces[0]).append(pieces[1]).append(pieces[2]));
+  const auto edited = [&body](std::vector<Edit> edits) {
+    std::string out;
+    for (const std::string_view piece : splice(body.view(), edits)) out += piece;
+    return out;
+  };
+  const Padded spliced(edited({{request.model_begin, request.model_end, "\"another \\u00e9\""}}));
   const auto again = decode_chat_request(spliced.view());
   require(std::holds_alternative<ChatRequest>(again));
   require(std::get<ChatRequest>(again).model == "another \u00e9");
@@ -53,5 +58,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   json wanted = other;
   wanted["model"] = "another \u00e9";
   require(json::parse(spliced.view()) == wanted);
+  // To continue an answer one message is added, and nothing else but flags and the limit of tokens changes.
+  const json continued =
+      json::parse(edited(continuation_edits(request, {ResumeForm::kContinueFinalMessage, "so \"far\"", 3})));
+  json messages = other["messages"];
+  messages.push_back({{"role", "assistant"}, {"content", "so \"far\""}});
+  require(continued["messages"] == messages && continued["model"] == request.model);
+  require(continued["continue_final_message"] == true);
   return 0;
 }

@@ -84,6 +84,8 @@ struct Carried {
   bool role = false;
   bool tool_calls = false;
   bool function_call = false;
+  bool opaque = false;    // what is neither text nor reasoning
+  std::string_view text;  // of `content`; valid until the parser goes on to another document
 };
 
 Carried read_carried(ondemand::object object) {
@@ -98,6 +100,11 @@ Carried read_carried(ondemand::object object) {
     }
     if (!carries_something(value)) continue;
     carried.something = true;
+    if (key == "content") {
+      if (value.get_string().get(carried.text)) carried.opaque = true;  // a list, or half a surrogate pair
+      continue;
+    }
+    carried.opaque |= !key.starts_with("reasoning") && !key.starts_with("thinking");
     carried.tool_calls |= key == "tool_calls";
     carried.function_call |= key == "function_call";
   }
@@ -163,6 +170,12 @@ bool read_choice(ondemand::object object, StreamFacts& facts, Chunk& chunk) {
   choice->tool_calls |= carried.tool_calls;
   choice->function_call |= carried.function_call;
   chunk.token |= carried.something;
+  facts.opaque |= carried.opaque || index != 0;
+  if (index == 0) facts.text += carried.text;
+  if (facts.text.size() > StreamFacts::kMaxText) {
+    facts.opaque = true;
+    facts.text = std::string();
+  }
   facts.counted |= makes_an_answer(finish);
   return true;
 }
@@ -220,6 +233,7 @@ Chunk read_chunk(std::string_view data, StreamFacts& facts) {
         ondemand::object fields;
         if (choice.get_object().get(fields) || !read_choice(fields, facts, chunk)) return chunk;
       }
+      facts.tokens += chunk.token ? 1 : 0;
     } else if (key == "error") {
       if (is_void_error(value)) continue;
       chunk.kind = Chunk::Kind::kError;
@@ -243,6 +257,65 @@ Chunk read_chunk(std::string_view data, StreamFacts& facts) {
     chunk.kind = choices_seen || chunk.usage ? Chunk::Kind::kChunk : Chunk::Kind::kNoise;
   }
   return chunk;
+}
+
+Continued read_continued(std::string_view data, StreamFacts& facts) {
+  Continued out;
+  const std::size_t text_before = facts.text.size();
+  out.chunk = read_chunk(data, facts);
+  if (out.chunk.kind != Chunk::Kind::kChunk) return out;
+  out.text = facts.text.substr(std::min(text_before, facts.text.size()));
+  ThreadParser parser;
+  ondemand::document document;
+  ondemand::object object;
+  if (!open_object(parser, without_white_space_behind(data), document, object)) return out;
+  for (auto field : object) {
+    std::string_view key;
+    ondemand::value value;
+    if (field.unescaped_key().get(key) || field.value().get(value)) break;
+    ondemand::array choices;
+    ondemand::object usage;
+    if (key == "choices" && !value.get_array().get(choices)) {
+      for (auto choice : choices) {
+        ondemand::object fields;
+        ondemand::value finish;
+        if (choice.get_object().get(fields) || fields["finish_reason"].get(finish)) continue;
+        out.finish = read_finish(finish);
+      }
+    } else if (key == "usage" && !is_null(value) && !value.get_object().get(usage)) {
+      if (usage["prompt_tokens"].get_int64().get(out.prompt_tokens)) out.prompt_tokens = 0;
+      if (usage["completion_tokens"].get_int64().get(out.completion_tokens)) out.completion_tokens = 0;
+    }
+  }
+  return out;
+}
+
+std::string text_event(const StreamFacts& first, std::string_view text) {
+  std::string rest = R"("delta":{"content":)";
+  json::append_string(rest, text);
+  rest += R"(},"finish_reason":null)";
+  std::string out;
+  append_chunk(out, first, 0, rest);
+  return out;
+}
+
+std::string finish_event(const StreamFacts& first, std::string_view reason) {
+  std::string rest = R"("delta":{},"finish_reason":)";
+  json::append_string(rest, reason);
+  std::string out;
+  append_chunk(out, first, 0, rest);
+  return out;
+}
+
+std::string usage_event(const StreamFacts& first, std::int64_t prompt_tokens, std::int64_t completion_tokens) {
+  std::string out = "data: {\"id\":";
+  json::append_string(out, first.id);
+  out += ",\"object\":\"chat.completion.chunk\",\"created\":" + std::to_string(first.created) + ",\"model\":";
+  json::append_string(out, first.model);
+  out += ",\"choices\":[],\"usage\":{\"prompt_tokens\":" + std::to_string(prompt_tokens) +
+         ",\"completion_tokens\":" + std::to_string(completion_tokens) +
+         ",\"total_tokens\":" + std::to_string(prompt_tokens + completion_tokens) + "}}\n\n";
+  return out;
 }
 
 Answer read_answer(std::string_view body) {

@@ -17,7 +17,8 @@ struct StreamFacts {
     bool tool_calls = false;
     bool function_call = false;  // the form before tool_calls
   };
-  static constexpr std::size_t kMaxChoices = 128;  // OpenAI's greatest n
+  static constexpr std::size_t kMaxChoices = 128;    // OpenAI's greatest n
+  static constexpr std::size_t kMaxText = 1u << 20;  // bytes; a longer answer is not continued
 
   // Of the first chunk that has an id.
   std::string id;
@@ -25,6 +26,9 @@ struct StreamFacts {
   long long created = 0;
   std::vector<Choice> choices;  // in the order in which they appeared
   bool counted = false;         // usage told of completion tokens, or a finish_reason other than a bare stop
+  std::string text;             // the content of choice 0 so far
+  std::uint64_t tokens = 0;     // chunks that carried something
+  bool opaque = false;          // something else was carried that no text can continue: calls, images, a second choice
 
   // Each choice that appeared has its finish_reason, and there is one.
   [[nodiscard]] bool finished() const;
@@ -71,6 +75,21 @@ struct UpstreamError {
   std::string code;
 };
 UpstreamError read_error(std::string_view body);
+
+// A chunk of a stream that goes on with the answer of another one: what of it is for the client.
+struct Continued {
+  Chunk chunk;
+  std::string text;                // content of choice 0
+  std::string finish;              // its finish_reason; empty: none yet
+  std::int64_t prompt_tokens = 0;  // where chunk.usage
+  std::int64_t completion_tokens = 0;
+};
+Continued read_continued(std::string_view data, StreamFacts& facts);
+
+// Events of a continued answer, whole: with the identity of its first stream.
+std::string text_event(const StreamFacts& first, std::string_view text);
+std::string finish_event(const StreamFacts& first, std::string_view reason);
+std::string usage_event(const StreamFacts& first, std::int64_t prompt_tokens, std::int64_t completion_tokens);
 
 // Is the whole of `body` one JSON text? It needs ByteBuffer::kPadding readable bytes behind it.
 bool is_json(std::string_view body);

@@ -2,6 +2,9 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
+#include <charconv>
+
 #include "api/openai/thread_parser.h"
 #include "base/byte_buffer.h"
 
@@ -112,6 +115,40 @@ ApiError twice(std::string_view key) {
   return invalid_request("\"" + std::string(key) + "\" appears twice in the body", std::string(key));
 }
 
+// What continuing an answer needs to know of the other members. Only looks: the value is walked by check().
+void note_limits(std::string_view key, ondemand::value value, std::string_view body, ChatRequest& request) {
+  const std::string_view token = without_trailing_space(value.raw_json_token());
+  std::int64_t number = 0;
+  const bool is_whole =
+      std::from_chars(token.data(), token.data() + token.size(), number).ptr == token.data() + token.size();
+  if (key == "max_tokens" || key == "max_completion_tokens") {
+    if (!is_whole || token.empty()) return;
+    request.max_tokens = number;
+    request.max_tokens_begin = static_cast<std::size_t>(token.data() - body.data());
+    request.max_tokens_end = request.max_tokens_begin + token.size();
+  } else if (key == "n") {
+    if (is_whole && !token.empty()) request.n = number;
+  } else if (key == "logprobs") {
+    request.logprobs = token != "false" && token != "null";
+  } else if (key == "response_format" || key == "grammar" || key.starts_with("guided_") ||
+             key == "structured_outputs") {
+    request.constrained = token != "null";  // {"type":"text"} as well: to be on the safe side
+  }
+}
+
+// After `messages` was walked: where its `]` is.
+void note_end_of_messages(ondemand::document& document, std::string_view body, ChatRequest& request) {
+  const char* behind = nullptr;
+  if (document.current_location().get(behind)) return;
+  std::size_t at = static_cast<std::size_t>(behind - body.data());
+  while (at > 0 && body[at - 1] != ']') --at;
+  if (at == 0) return;
+  request.messages_end = at - 1;
+  std::size_t before = request.messages_end;
+  while (before > 0 && std::string_view(" \t\r\n").find(body[before - 1]) != std::string_view::npos) --before;
+  request.messages_empty = before > 0 && body[before - 1] == '[';
+}
+
 }  // namespace
 
 std::variant<ChatRequest, ApiError> decode_chat_request(std::string_view body) {
@@ -196,7 +233,9 @@ std::variant<ChatRequest, ApiError> decode_chat_request(std::string_view body) {
         if (const auto error = value.type().get(type)) return malformed(error);
         if (type != ondemand::json_type::array) return invalid_request("\"messages\" has to be an array", "messages");
       }
+      note_limits(key, value, body, request);
       if (const auto error = check(value, 1)) return malformed(error);
+      if (key == "messages") note_end_of_messages(document, body, request);
     }
   }
   if (document.current_location().error() != simdjson::OUT_OF_BOUNDS)
@@ -204,12 +243,21 @@ std::variant<ChatRequest, ApiError> decode_chat_request(std::string_view body) {
   if (!has_model) return invalid_request("\"model\" is missing; name a model, or ask GET /v1/models", "model");
   if (request.model.empty()) return invalid_request("\"model\" is empty; name a model, or ask GET /v1/models", "model");
   if (!has_messages) return invalid_request("\"messages\" is missing", "messages");
+  request.object_end = body.rfind('}');
   return request;
 }
 
-std::array<std::string_view, 3> splice_model(std::string_view body, const ChatRequest& request,
-                                             std::string_view quoted_model) {
-  return {body.substr(0, request.model_begin), quoted_model, body.substr(request.model_end)};
+std::vector<std::string_view> splice(std::string_view body, std::vector<Edit>& edits) {
+  std::ranges::sort(edits, {}, &Edit::begin);
+  std::vector<std::string_view> pieces;
+  std::size_t at = 0;
+  for (const Edit& edit : edits) {
+    pieces.push_back(body.substr(at, edit.begin - at));
+    pieces.push_back(edit.text);
+    at = edit.end;
+  }
+  pieces.push_back(body.substr(at));
+  return pieces;
 }
 
 }  // namespace spillway::api::openai

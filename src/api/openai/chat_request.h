@@ -1,10 +1,11 @@
 // Decoding of POST /v1/chat/completions (platform.openai.com/docs/api-reference/chat).
 #pragma once
 
-#include <array>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "api/error.h"
 
@@ -18,6 +19,18 @@ struct ChatRequest {
   std::size_t model_end = 0;
   bool stream = false;
   bool include_usage = false;  // stream_options.include_usage
+
+  // What continuing a broken answer needs.
+  std::size_t messages_end = 0;  // of the `]` that ends `messages`
+  bool messages_empty = false;
+  std::size_t object_end = 0;  // of the `}` that ends the body
+  // `max_tokens` or `max_completion_tokens`: the value's place and what it is; -1: it is not set.
+  std::size_t max_tokens_begin = 0;
+  std::size_t max_tokens_end = 0;
+  std::int64_t max_tokens = -1;
+  std::int64_t n = 1;
+  bool logprobs = false;
+  bool constrained = false;  // by a JSON schema or a grammar
 };
 
 // JSON nested deeper than this is refused.
@@ -28,9 +41,14 @@ inline constexpr int kMaxDepth = 128;
 // there. Otherwise an ApiError with status 400 that names the field or the place.
 std::variant<ChatRequest, ApiError> decode_chat_request(std::string_view body);
 
-// `body` in three pieces, with `model` in place of the one that was asked for. `quoted_model` holds
-// the middle piece; all have to outlive the result.
-std::array<std::string_view, 3> splice_model(std::string_view body, const ChatRequest& request,
-                                             std::string_view quoted_model);
+// One place of a body where something else goes.
+struct Edit {
+  std::size_t begin = 0;
+  std::size_t end = 0;
+  std::string text;
+};
+
+// `body` with `edits`, which must not overlap, as pieces; both have to outlive the result.
+std::vector<std::string_view> splice(std::string_view body, std::vector<Edit>& edits);
 
 }  // namespace spillway::api::openai

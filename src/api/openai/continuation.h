@@ -1,0 +1,33 @@
+// Asking a Backend to go on with an answer.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/openai/chat_request.h"
+
+namespace spillway::api::openai {
+
+// The wire forms; `resume` in docs/configuration.md has their words.
+enum class ResumeForm {
+  kPrefix,                // "prefix": true on the last message
+  kPartial,               // "partial": true on it
+  kPrefixField,           // a top-level "prefix"
+  kContinueFinalMessage,  // that flag, with "add_generation_prompt": false
+  kAssistant,             // a last message of role assistant
+  kReplay,                // from scratch; what was sent is matched and dropped
+  kNone,
+};
+
+struct Resumption {
+  ResumeForm form = ResumeForm::kReplay;
+  std::string prefix;               // what it is told that it has said; empty: from scratch
+  std::uint64_t tokens_so_far = 0;  // of the answer; they count against the request's limit of tokens
+};
+
+// What has to change in the body of `request`.
+std::vector<Edit> continuation_edits(const ChatRequest& request, const Resumption& resumption);
+
+}  // namespace spillway::api::openai
