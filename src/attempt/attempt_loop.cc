@@ -4,6 +4,12 @@
 
 namespace spillway::attempt {
 
+namespace {
+
+constexpr std::size_t kAnchor = 40;  // characters that a Backend is asked to repeat (form ask)
+
+}  // namespace
+
 AttemptLoop::AttemptLoop(const route::Route& route, Deadline deadline, Delivery& delivery, Resumable resumable,
                          MakeLeg make_leg, Now now)
     : route_(route),
@@ -102,16 +108,18 @@ Task<std::optional<AttemptLoop::End>> AttemptLoop::resume_at(const route::Target
   };
   std::vector<Try> tries;
   if (form != ResumeForm::kReplay && !resumable_.from_scratch && !sent.empty()) {
-    const std::size_t safe = safe_prefix(sent);
+    const std::size_t safe = form == ResumeForm::kAsk ? std::string::npos : safe_prefix(sent);
     if (safe != 0 && safe != std::string::npos) tries.push_back({form, safe});
     if (safe != 0) tries.push_back({form, sent.size()});
   }
+  if (form == ResumeForm::kAsk && count_characters(sent) < kLeastOverlap) tries.clear();  // too little to find again
   tries.push_back({ResumeForm::kReplay, 0});
   bool refused = false;
   for (const Try& next : tries) {
     if (refused && next.form != ResumeForm::kReplay) continue;
-    Outcome outcome = co_await resume_by(target, Resumption{next.form, sent.substr(0, next.prefix), sent_->tokens},
-                                         sent.substr(next.prefix));
+    Resumption resumption{next.form, sent.substr(0, next.prefix), sent_->tokens, {}};
+    if (next.form == ResumeForm::kAsk) resumption.anchor = last_characters(sent, kAnchor);
+    Outcome outcome = co_await resume_by(target, std::move(resumption), sent.substr(next.prefix));
     if (const std::optional<End> end = end_of(outcome)) co_return end;
     if (!resumable_.why_not.empty()) co_return End::kBroken;
     if (sent_->text.size() > sent.size()) co_return std::nullopt;  // it went on, and broke in its turn
@@ -133,7 +141,9 @@ Task<Outcome> AttemptLoop::resume_by(const route::Target& target, api::openai::R
   if (aborted_) outcome = Outcome{OutcomeClass::kAbandoned, 0, "the client left"};
   // A refused prefix is the Backend's way to say that it cannot continue, never the client's fault.
   if (outcome.cls == OutcomeClass::kAnswered) {
-    Continuation continuation(sent_->first, Splice(resumption.prefix, std::move(overlap)), sent_->tokens);
+    Splice splice = resumption.form == api::openai::ResumeForm::kAsk ? Splice::behind(resumption.anchor)
+                                                                     : Splice(resumption.prefix, std::move(overlap));
+    Continuation continuation(sent_->first, std::move(splice), sent_->tokens);
     outcome = co_await deliver_rest(*leg, continuation);
     sent_->text += continuation.passed();
     if (continuation.opaque() && outcome.cls != OutcomeClass::kAnswered)

@@ -35,10 +35,40 @@ bool is_boundary(std::string_view text, std::size_t at) {
   return is_cjk(code_point(text, at));
 }
 
+// Where `wanted` ends in `text` when it begins at `from`, with each run of white space as good as any other; npos: it
+// does not stand there.
+std::size_t end_of_folded(std::string_view text, std::size_t from, std::string_view wanted) {
+  const auto skip = [](std::string_view in, std::size_t at) {
+    while (at < in.size() && is_space(in[at])) ++at;
+    return at;
+  };
+  std::size_t at = from;
+  for (std::size_t i = 0; i < wanted.size();) {
+    if (at == text.size() || is_space(text[at]) != is_space(wanted[i])) return std::string_view::npos;
+    if (is_space(wanted[i])) {
+      i = skip(wanted, i);
+      at = skip(text, at);
+    } else if (text[at++] != wanted[i++]) {
+      return std::string_view::npos;
+    }
+  }
+  return at;
+}
+
 }  // namespace
 
 std::size_t count_characters(std::string_view text) {
   return static_cast<std::size_t>(std::ranges::count_if(text, [](char byte) { return !continues(byte); }));
+}
+
+std::string_view last_characters(std::string_view text, std::size_t count) {
+  std::size_t at = text.size();
+  for (; at > 0 && count > 0; --count) {
+    do {
+      --at;
+    } while (at > 0 && continues(text[at]));
+  }
+  return text.substr(at);
 }
 
 std::size_t safe_prefix(std::string_view sent) {
@@ -62,7 +92,21 @@ Splice::Step Splice::feed(std::string_view text) {
 
 Splice::Step Splice::end() { return matched_ ? Step{} : decide(true); }
 
+Splice::Step Splice::look_for_anchor(bool at_end) {
+  for (std::size_t from = 0; from < held_.size() && from <= kAnchorWithin; ++from) {
+    const std::size_t end = end_of_folded(held_, from, anchor_);
+    if (end == std::string::npos) continue;
+    matched_ = true;
+    std::string text = held_.substr(end);
+    held_ = std::string();
+    return {text.empty() ? Status::kHold : Status::kPass, std::move(text)};
+  }
+  const bool too_late = held_.size() > kAnchorWithin + 2 * anchor_.size();
+  return {at_end || too_late ? Status::kMismatch : Status::kHold, {}};
+}
+
 Splice::Step Splice::decide(bool at_end) {
+  if (!anchor_.empty()) return look_for_anchor(at_end);
   if (!echo_over_) {
     const std::size_t same = static_cast<std::size_t>(std::ranges::mismatch(held_, prefix_).in1 - held_.begin());
     const bool may_be_echo = prefix_.size() > kChance && same == std::min(held_.size(), prefix_.size());

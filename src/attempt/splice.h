@@ -16,6 +16,9 @@ std::size_t safe_prefix(std::string_view sent);
 inline constexpr std::size_t kLeastOverlap = 8;  // characters
 inline constexpr std::size_t kLookBack = 96;     // characters
 
+// The last `count` characters of `text`.
+std::string_view last_characters(std::string_view text, std::size_t count);
+
 // Code points of a text in UTF-8.
 std::size_t count_characters(std::string_view text);
 
@@ -28,6 +31,14 @@ class Splice {
   static constexpr std::size_t kChance = 5;  // bytes
 
   Splice(std::string prefix, std::string overlap) : prefix_(std::move(prefix)), overlap_(std::move(overlap)) {}
+  // For an upstream that was asked to repeat `anchor`, the end of what the client has, and to go on: what comes behind
+  // it is new. White space counts alike wherever there is some; it may say kAnchorWithin bytes before it.
+  static Splice behind(std::string anchor) {
+    Splice splice({}, {});
+    splice.anchor_ = std::move(anchor);
+    return splice;
+  }
+  static constexpr std::size_t kAnchorWithin = 200;
 
   enum class Status {
     kHold,      // not decided: more has to come
@@ -44,7 +55,9 @@ class Splice {
 
  private:
   Step decide(bool at_end);
+  Step look_for_anchor(bool at_end);
 
+  std::string anchor_;  // empty: there is none
   std::string prefix_;
   std::string overlap_;
   std::string held_;

@@ -64,12 +64,13 @@ void Backend::render_head(std::string_view key) {
 
 api::openai::ResumeForm Backend::resume_form() const {
   using api::openai::ResumeForm;
-  constexpr std::array<std::pair<std::string_view, ResumeForm>, 7> kForms{
+  constexpr std::array<std::pair<std::string_view, ResumeForm>, 8> kForms{
       {{"prefix", ResumeForm::kPrefix},
        {"partial", ResumeForm::kPartial},
        {"prefix_field", ResumeForm::kPrefixField},
        {"continue_final_message", ResumeForm::kContinueFinalMessage},
        {"assistant", ResumeForm::kAssistant},
+       {"ask", ResumeForm::kAsk},
        {"replay", ResumeForm::kReplay},
        {"none", ResumeForm::kNone}}};
   for (const auto& [word, form] : kForms) {

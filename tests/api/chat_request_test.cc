@@ -291,6 +291,16 @@ TEST(Continuation, each_form_is_on_the_wire_as_its_servers_want_it) {
   expect(ResumeForm::kReplay, body);
 }
 
+TEST(Continuation, asking_adds_the_part_and_the_wish_to_repeat_its_end) {
+  const std::string body = R"({"messages":[{"role":"user","content":"hi"}],"model":"m"})";
+  const auto decoded = nlohmann::json::parse(
+      joined(body, continuation_edits(good(body), {ResumeForm::kAsk, "so far so good", 3, "so good"})));
+  ASSERT_EQ(decoded["messages"].size(), 3u);
+  EXPECT_EQ(decoded["messages"][1], (nlohmann::json{{"role", "assistant"}, {"content", "so far so good"}}));
+  EXPECT_EQ(decoded["messages"][2]["role"], "user");
+  EXPECT_TRUE(std::string(decoded["messages"][2]["content"]).ends_with("\nso good"));
+}
+
 TEST(Continuation, an_empty_list_of_messages_gets_no_comma_and_a_spent_limit_leaves_one_token) {
   EXPECT_EQ(continued(R"({"model":"m","messages":[ ]})", ResumeForm::kAssistant, "x"),
             R"({"model":"m","messages":[ {"role":"assistant","content":"x"}]})");

@@ -83,6 +83,38 @@ TEST(Splice, a_few_repeated_characters_are_text) {
   EXPECT_EQ(spliced("The end", "", "The cat"), "The cat");  // three bytes alike, then another text
 }
 
+std::string behind(const std::string& anchor, const std::string& said, std::size_t size = 3) {
+  Splice splice = Splice::behind(anchor);
+  std::string out;
+  for (std::size_t at = 0; at < said.size(); at += size) {
+    const Splice::Step step = splice.feed(std::string_view(said).substr(at, size));
+    if (step.status == Status::kMismatch) return "MISMATCH";
+    out += step.text;
+  }
+  return splice.end().status == Status::kMismatch ? "MISMATCH" : out;
+}
+
+TEST(Splice, behind_an_anchor_everything_is_new) {
+  EXPECT_EQ(behind("because of Rayleigh scatt", "because of Rayleigh scattering."), "ering.");
+  EXPECT_EQ(behind("because of Rayleigh scatt", "Sure! \"… because of Rayleigh scattering."), "ering.");
+  EXPECT_EQ(behind("Step 1:\n  do it", "Step 1: do it now"), " now");
+  EXPECT_EQ(behind("of the ", "of the way"), "way");
+  EXPECT_EQ(behind("瑞利散射", "……瑞利散射：短波"), "：短波");
+}
+
+TEST(Splice, without_its_anchor_nothing_is_spliced_on) {
+  EXPECT_EQ(behind("because of Rayleigh scatt", "The sky is blue since light scatters."), "MISMATCH");
+  EXPECT_EQ(behind("because of Rayleigh scatt", "because of Ray"), "MISMATCH");
+  EXPECT_EQ(behind("the anchor", std::string(300, 'x') + "the anchor and more"), "MISMATCH");
+}
+
+TEST(LastCharacters, are_whole_ones) {
+  EXPECT_EQ(last_characters("abc", 2), "bc");
+  EXPECT_EQ(last_characters("abc", 9), "abc");
+  EXPECT_EQ(last_characters("天空蓝", 2), "空蓝");
+  EXPECT_EQ(last_characters("", 2), "");
+}
+
 TEST(Splice, whatever_the_cut_an_honest_upstream_gives_the_unbroken_text) {
   std::mt19937 random(5);
   const std::vector<std::string> words{"the ", "sky", " is", "\n", "蓝色", "的",

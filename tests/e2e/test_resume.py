@@ -118,6 +118,32 @@ def test_wherever_it_is_cut_the_answer_goes_on(two, upstream, second_upstream, a
     seamless(stream_chat(served.port), ENGLISH)
 
 
+@pytest.mark.parametrize("text", [ENGLISH, CHINESE, MIXED], ids=["english", "chinese", "mixed"])
+@pytest.mark.parametrize("lead", ["", "Sure, here it is: "])
+def test_one_that_is_asked_to_repeat_the_end_goes_on_behind_it(two, upstream, second_upstream, text, lead):
+    served = two("ask")
+
+    def answers(request) -> Reply:
+        part, wish = request.json["messages"][-2:]
+        assert (part["role"], wish["role"]) == ("assistant", "user") and text.startswith(part["content"])
+        anchor = part["content"][-40:]
+        assert wish["content"].endswith("\n" + anchor)
+        return stream(events(pieces(lead + anchor + text[len(part["content"]):], 2)))
+
+    for at in (30, 44, len(text) - 3):
+        upstream.script(breaking(text, at, Reset()))
+        second_upstream.script(answers)
+        seamless(stream_chat(served.port), text)
+
+
+def test_one_that_ignores_the_wish_is_asked_from_scratch(two, upstream, second_upstream):
+    served = two("ask")
+    upstream.script(breaking(ENGLISH, 47, Reset()))
+    second_upstream.script(lambda request: stream(events(pieces(ENGLISH if request.json["messages"][-1]["content"] == "Say hello" else "As I said, it is blue."))))
+    seamless(stream_chat(served.port), ENGLISH)
+    assert len(second_upstream.requests) == 2
+
+
 def test_the_first_content_comes_live_and_the_resume_is_told(two, upstream, second_upstream):
     served = two()
     from replies import Hold

@@ -27,6 +27,19 @@ std::vector<Edit> continuation_edits(const ChatRequest& request, const Resumptio
     edits.push_back({request.object_end, request.object_end, ",\"prefix\":" + quoted});
     return edits;
   }
+  if (resumption.form == ResumeForm::kAsk) {
+    std::string asked;
+    // In the user's voice: worded as an operator's notice, models take it for an injection (askalf/dario #1286).
+    json::append_string(asked,
+                        "My connection dropped and I did not get the end of your last message. Please continue it "
+                        "exactly where it stopped. Begin by repeating these last words of it, then go on directly, "
+                        "without any remark:\n" +
+                            resumption.anchor);
+    edits.push_back({request.messages_end, request.messages_end,
+                     (request.messages_empty ? "" : ",") + (R"({"role":"assistant","content":)" + quoted) +
+                         R"(},{"role":"user","content":)" + asked + "}"});
+    return edits;
+  }
   std::string message = (request.messages_empty ? "" : ",") + (R"({"role":"assistant","content":)" + quoted);
   if (resumption.form == ResumeForm::kPrefix) message += R"(,"prefix":true)";
   if (resumption.form == ResumeForm::kPartial) message += R"(,"partial":true)";

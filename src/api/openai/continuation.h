@@ -17,6 +17,7 @@ enum class ResumeForm {
   kPrefixField,           // a top-level "prefix"
   kContinueFinalMessage,  // that flag, with "add_generation_prompt": false
   kAssistant,             // a last message of role assistant
+  kAsk,                   // the part as an assistant turn, and a user turn that asks to repeat its end and go on
   kReplay,                // from scratch; what was sent is matched and dropped
   kNone,
 };
@@ -25,6 +26,7 @@ struct Resumption {
   ResumeForm form = ResumeForm::kReplay;
   std::string prefix;               // what it is told that it has said; empty: from scratch
   std::uint64_t tokens_so_far = 0;  // of the answer; they count against the request's limit of tokens
+  std::string anchor = {};          // with kAsk: the end of `prefix`, which it is asked to repeat
 };
 
 // What has to change in the body of `request`.
