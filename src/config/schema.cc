@@ -313,7 +313,9 @@ const Options<Backend>& backend_options() {
         integer<Backend>("max_concurrency", FIELD(max_concurrency), 0, kMany,
                          "Attempts at once; 0: adaptive. Not acted on yet."),
         text<Backend>("rate", FIELD(rate), "rate", "As in 60/m (s, m or h). Not acted on yet."),
-        word<Backend>("resume", {"auto", "prefix", "partial", "prefix_field", "continue_final_message", "assistant", "ask", "replay", "none"},
+        word<Backend>("resume",
+                      {"auto", "prefix", "partial", "prefix_field", "continue_final_message", "assistant", "ask",
+                       "replay", "none"},
                       FIELD(resume), "How a cut answer is continued here; auto: what the preset or engine knows."),
         headers_option(),
         texts<Backend>("forward_headers", FIELD(forward_headers), "x-team", why_no_forwarded_field,
@@ -358,7 +360,8 @@ const Options<Route>& route_options() {
                         "The longest wait for a provider's Retry-After before asking it again. Not acted on yet."),
         text<Route>("hedge", FIELD(hedge), "off \\| auto \\| duration",
                     "Start the next Target when no first token has come. Not acted on yet."),
-        boolean<Route>("resume", FIELD(resume), "Go on with a stream that breaks after its first token at the next Target.")};
+        boolean<Route>("resume", FIELD(resume),
+                       "Go on with a stream that breaks after its first token at the next Target.")};
     add_overrides(list);
     return list;
   }();
