@@ -70,7 +70,7 @@ std::optional<AttemptLoop::End> AttemptLoop::end_of(const Outcome& outcome) cons
   return std::nullopt;
 }
 
-void AttemptLoop::began(const route::Target& target) { tried_.push_back({target.backend.get(), {}, {}}); }
+void AttemptLoop::began(const route::Target& target) { tried_.push_back({target.backend.get(), {}, {}, false}); }
 
 void AttemptLoop::ended(const route::Target& target, Outcome outcome, const Leg& leg) {
   backend::Backend& backend = *target.backend;
@@ -78,6 +78,7 @@ void AttemptLoop::ended(const route::Target& target, Outcome outcome, const Leg&
   if (backend.holds_secret(outcome.detail)) outcome.detail = backend.masked(outcome.detail);
   tried_.back().outcome = std::move(outcome);
   tried_.back().record = leg.record();
+  tried_.back().mismatch = mismatch_;
   if (on_attempt_end_) on_attempt_end_(backend, tried_.back());
 }
 

@@ -49,6 +49,7 @@ class AttemptLoop {
     const backend::Backend* backend = nullptr;
     Outcome outcome;
     Leg::Record record;
+    bool mismatch = false;  // it said something else than what the client has: no failure of the Backend
   };
   [[nodiscard]] const std::vector<Tried>& tried() const { return tried_; }
   // Whose answer or refusal the client has; null: nobody's yet.

@@ -170,7 +170,7 @@ void Exchange::on_attempt_end(backend::Backend& backend, const Tried& tried) {
   events_ += tried.record.events;
   if (tried.record.first_token_ms >= 0)
     first_token_ms_ = to_ms(now() - began_at_) - tried.record.total_ms + tried.record.first_token_ms;
-  tell_condition(backend, tried.outcome);
+  if (!tried.mismatch) tell_condition(backend, tried.outcome);
 }
 
 api::ApiError Exchange::all_failed() {
