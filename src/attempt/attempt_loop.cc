@@ -185,7 +185,7 @@ Task<Outcome> AttemptLoop::deliver_rest(Leg& leg, Continuation& continuation) {
     if (!step.events.empty() && !co_await delivery_.take(leg, step.events)) co_return gone;
     if (!pull.end) continue;
     if (whole && !co_await delivery_.end(continuation.facts())) co_return gone;
-    co_return std::move(*pull.end);
+    co_return *pull.end;
   }
 }
 
@@ -222,7 +222,7 @@ Task<Outcome> AttemptLoop::deliver(Leg& leg) {
     if (!pull.end) continue;
     if (pull.end->cls == OutcomeClass::kAnswered && !co_await delivery_.end(leg.facts()))
       co_return Outcome{OutcomeClass::kAbandoned, leg.status(), "the client left"};
-    co_return std::move(*pull.end);
+    co_return *pull.end;
   }
 }
 

@@ -1,7 +1,6 @@
 // One upstream answer, pulled.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -17,7 +16,9 @@ using api::openai::StreamFacts;
 // What came next of an answer.
 struct Pull {
   std::string_view bytes;  // whole events as they came, without [DONE], or a whole answer; valid until the next call
-  std::optional<Outcome> end;  // the answer has ended with `bytes`; kAnswered: it is whole
+  // The answer has ended with `bytes`: how; kAnswered: it is whole. Null: it goes on. The Leg's own; by pointer, since
+  // this is handed up for every token.
+  const Outcome* end = nullptr;
 };
 
 // One try at one Target. It never sees the client: what it has is pulled, by whoever writes to the client, and nothing

@@ -47,14 +47,14 @@ Task<Pull> StreamReader::next() {
   if (!std::exchange(held_given_, true)) {
     token_in_batch_ = true;
     instead_.clear();
-    co_return Pull{held_, end_};
+    co_return Pull{held_, end()};
   }
   held_ = std::string();
   upstream_.consume_body(std::exchange(given_, 0));
   for (;;) {
     if (!instead_.empty()) {
       given_instead_ = std::exchange(instead_, {});
-      co_return Pull{given_instead_, std::nullopt};
+      co_return Pull{given_instead_, nullptr};
     }
     Seen seen = Seen::kNoise;
     std::size_t passed = 0;
@@ -65,7 +65,7 @@ Task<Pull> StreamReader::next() {
       if (seen == Seen::kNoise || !instead_.empty()) break;  // what came before it goes first
       passed += length;
     }
-    if (passed > 0 || end_) co_return Pull{upstream_.body().substr(0, passed), end_};
+    if (passed > 0 || end_) co_return Pull{upstream_.body().substr(0, passed), end()};
     if (given_ > 0) {
       upstream_.consume_body(std::exchange(given_, 0));
       continue;
@@ -141,11 +141,16 @@ StreamReader::Seen StreamReader::look_at_several(std::string_view lines) {
   return seen;
 }
 
+Pull StreamReader::end_with(Outcome outcome, std::string_view bytes) {
+  end_ = std::move(outcome);
+  return {bytes, end()};
+}
+
 Pull StreamReader::end_of_input() {
   const http::ClientStatus status = received_;
   const bool late = limits_.deadline.passed(now());
   const bool whole_body = status == http::ClientStatus::kComplete;
-  if (status == http::ClientStatus::kAborted) return {{}, ended(OutcomeClass::kAbandoned, "the client left")};
+  if (status == http::ClientStatus::kAborted) return end_with(ended(OutcomeClass::kAbandoned, "the client left"));
   bool done = false;
   if (open_ && (whole_body || status == http::ClientStatus::kClosed) && !upstream_.body().empty()) {
     // An event whose empty line never came. Only what ends the answer can be taken for whole.
@@ -156,25 +161,25 @@ Pull StreamReader::end_of_input() {
     if (whole_body && chunk.kind == Chunk::Kind::kChunk && facts.finished()) {
       facts_ = std::move(facts);
       given_instead_ = "data: " + std::string(last.data) + "\n\n";
-      if (!late) return {given_instead_, ended(OutcomeClass::kAnswered, {})};
+      if (!late) return end_with(ended(OutcomeClass::kAnswered, {}), given_instead_);
     }
   }
   // With its finish_reason the answer is whole, whatever became of what should follow it.
-  if (open_ && (facts_.finished() || done) && !late) return {{}, ended(OutcomeClass::kAnswered, {})};
+  if (open_ && (facts_.finished() || done) && !late) return end_with(ended(OutcomeClass::kAnswered, {}));
   if (status == http::ClientStatus::kTimeout) {
     if (late) {
       Outcome outcome = ended(OutcomeClass::kAbandoned, "the deadline passed");
       outcome.deadline = true;
-      return {{}, std::move(outcome)};
+      return end_with(std::move(outcome));
     }
-    return {{},
-            open_ ? ended(OutcomeClass::kStall, "no token for idle_timeout")
-                  : ended(OutcomeClass::kFirstToken, "no token within first_token_timeout")};
+    return end_with(open_ ? ended(OutcomeClass::kStall, "no token for idle_timeout")
+                          : ended(OutcomeClass::kFirstToken, "no token within first_token_timeout"));
   }
-  if (!open_ && facts_.finished()) return {{}, ended(OutcomeClass::kEmpty, "the stream ended without content")};
-  if (!open_ && whole_body) return {{}, ended(OutcomeClass::kEmpty, "the stream ended before its first token")};
-  if (status == http::ClientStatus::kGarbage) return {{}, ended(OutcomeClass::kGarbage, upstream_.failure())};
-  return {{}, ended(OutcomeClass::kCut, whole_body ? "the stream ended without finish_reason" : upstream_.failure())};
+  if (!open_ && facts_.finished()) return end_with(ended(OutcomeClass::kEmpty, "the stream ended without content"));
+  if (!open_ && whole_body) return end_with(ended(OutcomeClass::kEmpty, "the stream ended before its first token"));
+  if (status == http::ClientStatus::kGarbage) return end_with(ended(OutcomeClass::kGarbage, upstream_.failure()));
+  return end_with(
+      ended(OutcomeClass::kCut, whole_body ? "the stream ended without finish_reason" : upstream_.failure()));
 }
 
 }  // namespace spillway::attempt

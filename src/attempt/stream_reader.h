@@ -1,6 +1,7 @@
 // A Backend's stream of events, as a Leg reads it.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "attempt/leg.h"
@@ -50,7 +51,9 @@ class StreamReader {
   Seen look_at(std::string_view event);
   Seen look_at_several(std::string_view lines);
   Seen failed(OutcomeClass cls, std::string detail);
-  [[nodiscard]] Pull end_of_input();
+  Pull end_of_input();
+  Pull end_with(Outcome outcome, std::string_view bytes = {});
+  [[nodiscard]] const Outcome* end() const { return end_ ? &*end_ : nullptr; }
   [[nodiscard]] TimePoint wait_until() const;
   [[nodiscard]] Outcome ended(OutcomeClass cls, std::string detail) const;
 

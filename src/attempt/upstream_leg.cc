@@ -138,18 +138,26 @@ Task<Outcome> UpstreamLeg::ask_once(std::shared_ptr<http::ClientConnection> kept
   }
 
   const std::string_view body = ask_.request.body;
+  std::array<asio::const_buffer, 4> few{asio::const_buffer(), buffer(body)};  // nothing is allocated
+  std::span<asio::const_buffer> buffers(few.data(), 2);
   std::vector<api::openai::Edit> edits;
-  if (resumption_ != nullptr) edits = api::openai::continuation_edits(ask_.chat, *resumption_);
-  if (!target_.quoted_model.empty())
-    edits.push_back({ask_.chat.model_begin, ask_.chat.model_end, target_.quoted_model});
-  const std::vector<std::string_view> pieces = api::openai::splice(body, edits);
-  std::size_t body_bytes = 0;
-  for (const std::string_view piece : pieces) body_bytes += piece.size();
+  std::vector<asio::const_buffer> many;
+  if (resumption_ != nullptr) {
+    edits = api::openai::continuation_edits(ask_.chat, *resumption_);
+    if (!target_.quoted_model.empty())
+      edits.push_back({ask_.chat.model_begin, ask_.chat.model_end, target_.quoted_model});
+    many.emplace_back();
+    for (const std::string_view piece : api::openai::splice(body, edits)) many.push_back(buffer(piece));
+    buffers = many;
+  } else if (!target_.quoted_model.empty()) {
+    few = {asio::const_buffer(), buffer(body.substr(0, ask_.chat.model_begin)), buffer(target_.quoted_model),
+           buffer(body.substr(ask_.chat.model_end))};
+    buffers = few;
+  }
   const std::string head = request_head(
       *target_.backend, resumption_ != nullptr ? target_.backend->resume_head() : target_.backend->chat_head(),
-      ask_.request.headers, body_bytes, ask_.request_id);
-  std::vector<asio::const_buffer> buffers{buffer(head)};
-  for (const std::string_view piece : pieces) buffers.push_back(buffer(piece));
+      ask_.request.headers, asio::buffer_size(buffers), ask_.request_id);
+  buffers.front() = buffer(head);
 
   if (!repeated_) {
     sent_at_ = now();
@@ -227,9 +235,8 @@ void UpstreamLeg::first_token_came(TimePoint at) {
 // No coroutine of its own where there is a stream: this is the path of a token.
 Task<Pull> UpstreamLeg::next() {
   if (reader_) return reader_->next();
-  return [](std::string_view body, int status) -> Task<Pull> {
-    co_return Pull{body, Outcome{OutcomeClass::kAnswered, status, {}}};
-  }(upstream_->body(), upstream_->status());
+  whole_ = Outcome{OutcomeClass::kAnswered, upstream_->status(), {}};
+  return [](Pull pull) -> Task<Pull> { co_return pull; }(Pull{upstream_->body(), &whole_});
 }
 
 Task<> UpstreamLeg::finish() {

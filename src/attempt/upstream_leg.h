@@ -60,6 +60,7 @@ class UpstreamLeg final : public Leg {
   std::shared_ptr<http::ClientConnection> upstream_;
   backend::Backend::Waiter waiter_;
   std::optional<StreamReader> reader_;
+  Outcome whole_;  // of an answer in one piece
   StreamFacts no_facts_;
   http::Headers headers_;
   std::string content_type_;

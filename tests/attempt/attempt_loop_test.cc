@@ -42,7 +42,7 @@ class ScriptedLeg final : public Leg {
   Task<Pull> next() override {
     Pull pull;
     if (at_ < script_.pieces.size()) pull.bytes = script_.pieces[at_++];
-    if (at_ == script_.pieces.size()) pull.end = script_.ended;
+    if (at_ == script_.pieces.size()) pull.end = &script_.ended;
     co_return pull;
   }
   Task<> finish() override {
