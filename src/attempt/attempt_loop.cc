@@ -36,18 +36,23 @@ Task<AttemptLoop::End> AttemptLoop::run() {
     const Move move = choose();
     if (move.kind == Move::Kind::kDeadline) co_return End::kDeadline;
     if (move.kind == Move::Kind::kFail) {
-      if (!committed_) co_return End::kAllFailed;
-      if (resumable_.why_not.empty()) resumable_.why_not = "no other Target could go on";
+      if (!delivery_.shown()) {
+        answered_by_ = nullptr;
+        co_return End::kAllFailed;
+      }
+      if (why_not_.empty()) why_not_ = "no other Target could go on";
       co_return End::kBroken;
     }
     states_[move.target].asked = true;
     const route::Target& target = route_.targets[move.target];
-    const std::optional<End> end = sent_ ? co_await resume_at(target) : co_await ask(target);
+    const std::optional<End> end = sent_ && goes_on_at(target) ? co_await resume_at(target) : co_await ask(target);
     if (end) co_return *end;
   }
 }
 
 Task<std::optional<AttemptLoop::End>> AttemptLoop::ask(const route::Target& target) {
+  sent_.reset();
+  delivery_.forget();
   began(target);
   const std::unique_ptr<Leg> leg = make_leg_(target, nullptr);
   leg_ = leg.get();
@@ -56,10 +61,22 @@ Task<std::optional<AttemptLoop::End>> AttemptLoop::ask(const route::Target& targ
   ended(target, std::move(outcome), *leg);
   const Outcome& last = tried_.back().outcome;
   if (const std::optional<End> end = end_of(last)) co_return end;
-  if (!committed_) co_return std::nullopt;
+  if (!has_begun_) co_return std::nullopt;
   note_break(last, *leg);
-  if (!resumable_.why_not.empty()) co_return End::kBroken;
-  co_return std::nullopt;
+  co_return end_of_break();
+}
+
+// What has not reached the client may as well be asked for anew: where there is no text to go on from, and where the
+// Backend cannot stream.
+bool AttemptLoop::goes_on_at(const route::Target& target) const {
+  if (delivery_.shown()) return true;
+  return why_not_.empty() && !sent_->text.empty() && !resumable_.from_scratch &&
+         target.backend->settings().aggregate != "off";
+}
+
+std::optional<AttemptLoop::End> AttemptLoop::end_of_break() const {
+  if (delivery_.shown() && !why_not_.empty()) return End::kBroken;
+  return std::nullopt;
 }
 
 std::optional<AttemptLoop::End> AttemptLoop::end_of(const Outcome& outcome) const {
@@ -70,7 +87,11 @@ std::optional<AttemptLoop::End> AttemptLoop::end_of(const Outcome& outcome) cons
   return std::nullopt;
 }
 
-void AttemptLoop::began(const route::Target& target) { tried_.push_back({target.backend.get(), {}, {}, false}); }
+void AttemptLoop::began(const route::Target& target) {
+  held_.clear();
+  has_begun_ = false;
+  tried_.push_back({target.backend.get(), {}, {}, false});
+}
 
 void AttemptLoop::ended(const route::Target& target, Outcome outcome, const Leg& leg) {
   backend::Backend& backend = *target.backend;
@@ -85,13 +106,16 @@ void AttemptLoop::ended(const route::Target& target, Outcome outcome, const Leg&
 void AttemptLoop::note_break(const Outcome& outcome, const Leg& leg) {
   sent_ = Sent{leg.facts(), leg.facts().text, leg.facts().tokens, {}};
   sent_->broke_by = outcome.cls == OutcomeClass::kStall ? "idle_timeout" : to_word(outcome.cls);
-  if (!resumable_.why_not.empty()) return;
+  why_not_ = resumable_.why_not;
+  if (!why_not_.empty()) return;
   if (!route_.settings.resume) {
-    resumable_.why_not = "the Route says resume = false";
+    why_not_ = "the Route says resume = false";
   } else if (!resumable_after_commit(outcome.cls)) {
-    resumable_.why_not = "it ended in a way that cannot be continued";
+    why_not_ = "it ended in a way that cannot be continued";
   } else if (leg.facts().opaque) {
-    resumable_.why_not = "more than text was sent: a tool call, an image or a second choice";
+    why_not_ = "more than text was sent: an image or a second choice";
+  } else if (calls_live_) {
+    why_not_ = "a tool call was sent as it came";
   }
 }
 
@@ -101,20 +125,21 @@ Task<std::optional<AttemptLoop::End>> AttemptLoop::resume_at(const route::Target
   using api::openai::ResumeForm;
   using api::openai::Resumption;
   const ResumeForm form = target.backend->resume_form();
-  if (form == ResumeForm::kNone) co_return std::nullopt;
+  if (form == ResumeForm::kNone && delivery_.shown()) co_return std::nullopt;
   const std::string sent = sent_->text;
   struct Try {
     ResumeForm form;
     std::size_t prefix;
   };
   std::vector<Try> tries;
-  if (form != ResumeForm::kReplay && !resumable_.from_scratch && !sent.empty()) {
+  if (form != ResumeForm::kReplay && form != ResumeForm::kNone && !resumable_.from_scratch && !sent.empty()) {
     const std::size_t safe = form == ResumeForm::kAsk ? std::string::npos : safe_prefix(sent);
     if (safe != 0 && safe != std::string::npos) tries.push_back({form, safe});
-    if (safe != 0) tries.push_back({form, sent.size()});
+    // Not proved by anything, so only where nothing else is left: what nobody has seen may as well be asked for anew.
+    if (safe != 0 && delivery_.shown()) tries.push_back({form, sent.size()});
   }
   if (form == ResumeForm::kAsk && count_characters(sent) < kLeastOverlap) tries.clear();  // too little to find again
-  tries.push_back({ResumeForm::kReplay, 0});
+  if (delivery_.shown()) tries.push_back({ResumeForm::kReplay, 0});
   bool refused = false;
   for (const Try& next : tries) {
     if (refused && next.form != ResumeForm::kReplay) continue;
@@ -122,14 +147,15 @@ Task<std::optional<AttemptLoop::End>> AttemptLoop::resume_at(const route::Target
     if (next.form == ResumeForm::kAsk) resumption.anchor = last_characters(sent, kAnchor);
     Outcome outcome = co_await resume_by(target, std::move(resumption), sent.substr(next.prefix));
     if (const std::optional<End> end = end_of(outcome)) co_return end;
-    if (!resumable_.why_not.empty()) co_return End::kBroken;
+    if (!why_not_.empty()) co_return end_of_break();
     if (sent_->text.size() > sent.size()) co_return std::nullopt;  // it went on, and broke in its turn
     refused = outcome.cls == OutcomeClass::kClient;
     if (refused && next.form != ResumeForm::kReplay) target.backend->resume_refused();
     if (!refused && !mismatch_) co_return std::nullopt;  // it failed as any Attempt may
     if (deadline_.passed(now_())) co_return End::kDeadline;
   }
-  co_return std::nullopt;
+  if (delivery_.shown()) co_return std::nullopt;
+  co_return co_await ask(target);
 }
 
 Task<Outcome> AttemptLoop::resume_by(const route::Target& target, api::openai::Resumption resumption,
@@ -147,8 +173,8 @@ Task<Outcome> AttemptLoop::resume_by(const route::Target& target, api::openai::R
     Continuation continuation(sent_->first, std::move(splice), sent_->tokens);
     outcome = co_await deliver_rest(*leg, continuation);
     sent_->text += continuation.passed();
-    if (continuation.opaque() && outcome.cls != OutcomeClass::kAnswered)
-      resumable_.why_not = "more than text was sent: a tool call, an image or a second choice";
+    if (continuation.opaque()) why_not_ = "more than text was sent: an image or a second choice";
+    if (calls_live_) why_not_ = "a tool call was sent as it came";
     if (outcome.cls == OutcomeClass::kAnswered && !aborted_) co_await leg->finish();
   }
   leg_ = nullptr;
@@ -175,6 +201,7 @@ Task<Outcome> AttemptLoop::deliver_rest(Leg& leg, Continuation& continuation) {
       mismatch_ = true;
       co_return Outcome{OutcomeClass::kGarbage, leg.status(), "what it said does not go on from what was sent"};
     }
+    step.events += let_pass(step.calls, pull);
     if (!step.events.empty() && !std::exchange(noted, true)) {
       std::string note = "{\"event\":\"resume\",\"backend\":";
       json::append_string(note, tried_.back().backend->name());
@@ -194,7 +221,7 @@ Task<Outcome> AttemptLoop::attempt(Leg& leg) {
   if (aborted_) co_return Outcome{OutcomeClass::kAbandoned, 0, "the client left"};
   if (outcome.cls == OutcomeClass::kAnswered) {
     answered_by_ = tried_.back().backend;
-    committed_ = true;
+    has_begun_ = true;
     outcome = co_await deliver(leg);
     if (outcome.cls == OutcomeClass::kAnswered && !aborted_) co_await leg.finish();
     co_return outcome;
@@ -214,10 +241,30 @@ Task<Outcome> AttemptLoop::attempt(Leg& leg) {
   co_return outcome;
 }
 
+// What of `bytes`, which came with `pull`, goes on now: from the first tool call on nothing does until the answer is
+// finished. Valid until the next call.
+std::string_view AttemptLoop::let_pass(std::string_view bytes, const Pull& pull) {
+  if (!resumable_.calls_whole || calls_live_) {
+    calls_live_ |= pull.calls;
+    return bytes;
+  }
+  if (!pull.calls && held_.empty()) return bytes;
+  held_ += bytes;
+  const bool whole = pull.end && pull.end->cls == OutcomeClass::kAnswered;
+  if (pull.calls && !whole && held_.size() <= kMostHeld) {
+    delivery_.hold();
+    return {};
+  }
+  calls_live_ |= pull.calls;
+  let_pass_ = std::exchange(held_, {});
+  return let_pass_;
+}
+
 Task<Outcome> AttemptLoop::deliver(Leg& leg) {
   for (;;) {
     Pull pull = co_await leg.next();
-    if (!pull.bytes.empty() && !co_await delivery_.take(leg, pull.bytes))
+    const std::string_view bytes = let_pass(pull.bytes, pull);
+    if (!bytes.empty() && !co_await delivery_.take(leg, bytes))
       co_return Outcome{OutcomeClass::kAbandoned, leg.status(), "the client left"};
     if (!pull.end) continue;
     if (pull.end->cls == OutcomeClass::kAnswered && !co_await delivery_.end(leg.facts()))

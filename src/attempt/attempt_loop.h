@@ -27,6 +27,7 @@ class AttemptLoop {
   struct Resumable {
     std::string why_not;        // empty: it may
     bool from_scratch = false;  // only by asking again: a schema or a grammar binds the answer
+    bool calls_whole = true;    // tool calls are held until the answer is finished, so that a cut before it is mended
   };
   AttemptLoop(const route::Route& route, Deadline deadline, Delivery& delivery, Resumable resumable, MakeLeg make_leg,
               Now now);
@@ -56,7 +57,7 @@ class AttemptLoop {
   [[nodiscard]] const backend::Backend* answered_by() const { return answered_by_; }
 
   // After kBroken.
-  [[nodiscard]] const std::string& why_not_resumed() const { return resumable_.why_not; }
+  [[nodiscard]] const std::string& why_not_resumed() const { return why_not_; }
 
   // Called when an Attempt has ended, with the last of tried().
   void on_attempt_end(std::function<void(backend::Backend&, const Tried&)> callback) {
@@ -72,6 +73,8 @@ class AttemptLoop {
     std::string_view broke_by;  // for the client: why
   };
 
+  static constexpr std::size_t kMostHeld = 4u << 20;  // bytes; more goes live
+
   [[nodiscard]] Move choose();
   Task<std::optional<End>> ask(const route::Target& target);
   Task<std::optional<End>> resume_at(const route::Target& target);
@@ -82,6 +85,9 @@ class AttemptLoop {
   void began(const route::Target& target);
   void ended(const route::Target& target, Outcome outcome, const Leg& leg);
   [[nodiscard]] std::optional<End> end_of(const Outcome& outcome) const;
+  [[nodiscard]] bool goes_on_at(const route::Target& target) const;
+  [[nodiscard]] std::optional<End> end_of_break() const;
+  std::string_view let_pass(std::string_view bytes, const Pull& pull);
   void note_break(const Outcome& outcome, const Leg& leg);
 
   const route::Route& route_;
@@ -97,7 +103,11 @@ class AttemptLoop {
   Leg* leg_ = nullptr;        // the one under way
   std::optional<Sent> sent_;  // once an answer has broken
   bool mismatch_ = false;     // the last Leg did not go on from what the client has
-  bool committed_ = false;
+  std::string why_not_;       // sent_ cannot be continued; empty: it may
+  std::string held_;          // tool calls that wait for the answer's finish
+  std::string let_pass_;      // what let_pass() gave, where it was held
+  bool has_begun_ = false;    // the Leg under way has given its first token
+  bool calls_live_ = false;   // a part of a tool call has gone to the client
   bool aborted_ = false;
 };
 

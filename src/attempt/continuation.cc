@@ -23,16 +23,18 @@ Continuation::Step Continuation::feed(std::string_view events) {
     padded_.assign(event.data).append(ByteBuffer::kPadding, '\0');
     const auto read = api::openai::read_continued(std::string_view(padded_).substr(0, event.data.size()), facts_);
     if (read.chunk.kind != api::openai::Chunk::Kind::kChunk) continue;
+    std::string& out = facts_.calls ? step.calls : step.events;
     if (!read.text.empty()) add(step, splice_.feed(read.text));
+    if (!read.finish.empty() || !read.calls.empty()) add(step, splice_.end());
+    if (step.mismatch) return step;
+    if (!read.calls.empty()) out += api::openai::delta_event(first_, read.calls);
     if (!read.finish.empty()) {
-      add(step, splice_.end());
-      if (!step.mismatch) step.events += api::openai::finish_event(first_, read.finish);
+      out += api::openai::finish_event(first_, read.finish);
     }
     if (read.chunk.usage) {
-      step.events += api::openai::usage_event(first_, read.prompt_tokens,
-                                              read.completion_tokens + static_cast<std::int64_t>(tokens_before_));
+      out += api::openai::usage_event(first_, read.prompt_tokens,
+                                      read.completion_tokens + static_cast<std::int64_t>(tokens_before_));
     }
-    if (step.mismatch) return step;
   }
   return step;
 }

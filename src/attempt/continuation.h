@@ -19,6 +19,7 @@ class Continuation {
   struct Step {
     bool mismatch = false;  // it does not go on from what the client has
     std::string events;     // for the client
+    std::string calls;      // behind them: tool calls, and what comes after their beginning
   };
   // Whole events, as a Leg gives them.
   Step feed(std::string_view events);

@@ -15,12 +15,12 @@ namespace spillway::attempt {
 
 namespace {
 
-AttemptLoop::Resumable resumable(const api::openai::ChatRequest& chat) {
+AttemptLoop::Resumable resumable(const api::openai::ChatRequest& chat, const config::Route& route) {
   AttemptLoop::Resumable out;
-  if (!chat.stream) out.why_not = "the answer was not streamed";
   if (chat.n != 1) out.why_not = "n is not 1";
   if (chat.logprobs) out.why_not = "logprobs were asked for";
   out.from_scratch = chat.constrained;
+  out.calls_whole = !chat.stream || route.tool_calls == "whole";
   return out;
 }
 
@@ -42,10 +42,6 @@ Exchange::Exchange(const Context& context, std::shared_ptr<const route::RouteTab
       client_(connection.response()),
       request_(request),
       delivery_(std::make_unique<WholeDelivery>(client_, [this] { add_own_headers(); })),
-      keep_alive_timer_(context.timers,
-                        [this] {
-                          if (keeps_alive_->keep_alive()) keep_alive_timer_.arm(now() + kKeepAliveAfter);
-                        }),
       began_at_(now()) {
   const std::string_view own = request.headers.get("x-request-id");
   request_id_ = is_usable_id(own) ? std::string(own) : new_request_id();
@@ -56,7 +52,6 @@ Task<> Exchange::run() {
     if (loop_) loop_->abort();
   });
   co_await answer();
-  keep_alive_timer_.disarm();
   write_record();
 }
 
@@ -91,10 +86,7 @@ Task<> Exchange::answer() {
     co_return;
   }
   if (chat_.stream) {
-    auto stream = std::make_unique<StreamDelivery>(client_, [this] { add_own_headers(); });
-    keeps_alive_ = stream.get();
-    delivery_ = std::move(stream);
-    keep_alive_timer_.arm(began_at_ + kKeepAliveAfter);
+    delivery_ = std::make_unique<StreamDelivery>(client_, [this] { add_own_headers(); }, context_.timers, began_at_);
   }
   co_await attempt(*deadline);
 }
@@ -102,7 +94,7 @@ Task<> Exchange::answer() {
 Task<> Exchange::attempt(Deadline deadline) {
   const Ask ask{request_, chat_, deadline, config_->limits, request_id_};
   loop_.emplace(
-      *route_, deadline, *delivery_, resumable(chat_),
+      *route_, deadline, *delivery_, resumable(chat_, route_->settings),
       [this, &ask](const route::Target& target, const api::openai::Resumption* resumption) {
         return std::make_unique<UpstreamLeg>(context_, target, ask, resumption);
       },
@@ -222,12 +214,10 @@ void Exchange::add_refusal(const Tried& tried, api::ApiError& error) {
 
 Task<> Exchange::fail(api::ApiError error) {
   error_code_ = error.code;
-  keep_alive_timer_.disarm();
   co_await delivery_->fail(error);
 }
 
 void Exchange::add_own_headers() {
-  keep_alive_timer_.disarm();
   client_.add_header("x-request-id", request_id_);
   if (loop_ && loop_->answered_by() != nullptr) client_.add_header("x-spillway-backend", loop_->answered_by()->name());
   char digits[16];

@@ -21,10 +21,6 @@ namespace spillway::attempt {
 // began; a reload does not touch it.
 class Exchange {
  public:
-  // While nothing has been sent for so long, a stream's client gets the header and a comment, so
-  // that nobody between takes the connection for dead; again after each further such time.
-  static constexpr seconds kKeepAliveAfter{15};
-
   Exchange(const Context& context, std::shared_ptr<const route::RouteTable> table,
            std::shared_ptr<const config::Config> config, http::ServerConnection& connection,
            const http::Request& request);
@@ -57,8 +53,6 @@ class Exchange {
   std::string request_id_;
   std::unique_ptr<ClientDelivery> delivery_;
   std::optional<AttemptLoop> loop_;
-  StreamDelivery* keeps_alive_ = nullptr;  // the delivery, where it is a stream
-  LoopTimers::Entry keep_alive_timer_;
   std::string error_code_;
   TimePoint began_at_;
   double first_token_ms_ = -1;

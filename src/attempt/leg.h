@@ -19,6 +19,7 @@ struct Pull {
   // The answer has ended with `bytes`: how; kAnswered: it is whole. Null: it goes on. The Leg's own; by pointer, since
   // this is handed up for every token.
   const Outcome* end = nullptr;
+  bool calls = false;  // a tool call has begun in it or before it, and the answer is not finished
 };
 
 // One try at one Target. It never sees the client: what it has is pulled, by whoever writes to the client, and nothing
@@ -42,6 +43,7 @@ class Leg {
   [[nodiscard]] virtual const std::string& fields() const = 0;  // for the client, as rendered lines
   [[nodiscard]] virtual std::string_view body() const = 0;      // of a refusal
   [[nodiscard]] virtual const StreamFacts& facts() const = 0;
+  [[nodiscard]] virtual bool streams() const = 0;  // next() gives events, not a whole answer
 
   // For the record. Times are -1 where it did not come to that.
   struct Record {

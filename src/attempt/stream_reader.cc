@@ -47,25 +47,28 @@ Task<Pull> StreamReader::next() {
   if (!std::exchange(held_given_, true)) {
     token_in_batch_ = true;
     instead_.clear();
-    co_return Pull{held_, end()};
+    co_return Pull{held_, end(), calls()};
   }
   held_ = std::string();
   upstream_.consume_body(std::exchange(given_, 0));
   for (;;) {
     if (!instead_.empty()) {
       given_instead_ = std::exchange(instead_, {});
-      co_return Pull{given_instead_, nullptr};
+      co_return Pull{given_instead_, nullptr, calls()};
     }
     Seen seen = Seen::kNoise;
     std::size_t passed = 0;
+    const bool had_calls = facts_.calls;
     while (const std::size_t length = look(passed, seen)) {
       if (seen == Seen::kEnd) break;
       token_in_batch_ |= seen == Seen::kToken;
       given_ = passed + length;
+      // The first tool call begins a batch of its own: it may have to be held back.
+      if (facts_.calls && !had_calls && instead_.empty()) instead_ = upstream_.body().substr(passed, length);
       if (seen == Seen::kNoise || !instead_.empty()) break;  // what came before it goes first
       passed += length;
     }
-    if (passed > 0 || end_) co_return Pull{upstream_.body().substr(0, passed), end()};
+    if (passed > 0 || end_) co_return Pull{upstream_.body().substr(0, passed), end(), had_calls && calls()};
     if (given_ > 0) {
       upstream_.consume_body(std::exchange(given_, 0));
       continue;
@@ -143,7 +146,7 @@ StreamReader::Seen StreamReader::look_at_several(std::string_view lines) {
 
 Pull StreamReader::end_with(Outcome outcome, std::string_view bytes) {
   end_ = std::move(outcome);
-  return {bytes, end()};
+  return {bytes, end(), calls()};
 }
 
 Pull StreamReader::end_of_input() {

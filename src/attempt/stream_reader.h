@@ -54,6 +54,7 @@ class StreamReader {
   Pull end_of_input();
   Pull end_with(Outcome outcome, std::string_view bytes = {});
   [[nodiscard]] const Outcome* end() const { return end_ ? &*end_ : nullptr; }
+  [[nodiscard]] bool calls() const { return facts_.calls && !facts_.finished(); }
   [[nodiscard]] TimePoint wait_until() const;
   [[nodiscard]] Outcome ended(OutcomeClass cls, std::string detail) const;
 

@@ -14,6 +14,11 @@ constexpr std::size_t kShownText = 200;             // bytes of a refusal that i
 constexpr milliseconds kTailTime{
     50};  // after the last event, for the framing's end, so that the connection can be kept
 
+// A whole answer of at most so many tokens is waited for as long as they take at such a pace; a longer one is better
+// streamed.
+constexpr std::int64_t kShortAnswer = 256;
+constexpr milliseconds kPerToken{200};
+
 constexpr std::size_t kSniffed = 16;  // bytes of an answer that tell an event stream
 
 bool is_event_stream(std::string_view content_type) {
@@ -43,7 +48,12 @@ asio::const_buffer buffer(std::string_view text) { return {text.data(), text.siz
 
 UpstreamLeg::UpstreamLeg(const Context& context, const route::Target& target, const Ask& ask,
                          const api::openai::Resumption* resumption)
-    : context_(context), target_(target), ask_(ask), resumption_(resumption), began_at_(now()) {
+    : context_(context),
+      target_(target),
+      ask_(ask),
+      resumption_(resumption),
+      asks_for_stream_(ask.chat.stream || aggregates()),
+      began_at_(now()) {
   target_.backend->series().in_flight.add();
 }
 
@@ -100,11 +110,21 @@ Task<Outcome> UpstreamLeg::wait_for_local() {
   co_return late;
 }
 
+// Whether an answer that the client wants whole is streamed from this Backend.
+bool UpstreamLeg::aggregates() const {
+  const std::string& wish = target_.backend->settings().aggregate;
+  if (wish == "off" || ask_.chat.audio) return false;
+  if (resumption_ != nullptr || wish == "on") return true;
+  return (ask_.chat.max_tokens < 0 || ask_.chat.max_tokens > kShortAnswer) && target_.backend->condition().streams();
+}
+
 TimePoint UpstreamLeg::answer_by() const {
-  // A whole answer says nothing until it is there. A local engine is watched by the fleet, which
-  // sees it die at once, so a long answer of it is not taken for silence.
-  if (target_.backend->is_local() && !ask_.chat.stream) return ask_.deadline.at();
-  return first_token_by_;
+  const config::Timeouts& limits = target_.timeouts;
+  if (asks_for_stream_) return ask_.deadline.capped(limits.first_token, sent_at_);
+  // A whole answer says nothing until it is there.
+  const std::int64_t tokens = ask_.chat.max_tokens;
+  const bool is_short = tokens >= 0 && tokens <= kShortAnswer;
+  return ask_.deadline.capped(is_short ? limits.first_token + tokens * kPerToken : limits.answer, sent_at_);
 }
 
 Outcome UpstreamLeg::connection_failed(http::ClientStatus status) const {
@@ -144,6 +164,9 @@ Task<Outcome> UpstreamLeg::ask_once(std::shared_ptr<http::ClientConnection> kept
   std::vector<asio::const_buffer> many;
   if (resumption_ != nullptr) {
     edits = api::openai::continuation_edits(ask_.chat, *resumption_);
+  }
+  if (asks_for_stream_ && !ask_.chat.stream) api::openai::append_streaming_edits(ask_.chat, edits);
+  if (!edits.empty()) {
     if (!target_.quoted_model.empty())
       edits.push_back({ask_.chat.model_begin, ask_.chat.model_end, target_.quoted_model});
     many.emplace_back();
@@ -161,11 +184,11 @@ Task<Outcome> UpstreamLeg::ask_once(std::shared_ptr<http::ClientConnection> kept
 
   if (!repeated_) {
     sent_at_ = now();
-    first_token_by_ = ask_.deadline.capped(target_.timeouts.first_token, sent_at_);
+    first_token_by_ = answer_by();
   }
-  http::ClientStatus status = co_await upstream_->send(buffers, answer_by());
+  http::ClientStatus status = co_await upstream_->send(buffers, first_token_by_);
   while (status == http::ClientStatus::kOk && !upstream_->head_done())
-    status = co_await upstream_->receive(answer_by());
+    status = co_await upstream_->receive(first_token_by_);
   if (!upstream_->head_done()) {
     stale = reused && status == http::ClientStatus::kClosed && !upstream_->anything_received();
     co_return connection_failed(status);
@@ -181,12 +204,12 @@ Task<Outcome> UpstreamLeg::ask_once(std::shared_ptr<http::ClientConnection> kept
   if (!coding.empty() && !equals_ignore_case(coding, "identity")) {
     co_return Outcome{OutcomeClass::kGarbage, 200, "a compressed answer, though none was asked for"};
   }
-  if (ask_.chat.stream) {
+  if (asks_for_stream_) {
     bool events = is_event_stream(content_type_);
     if (!events) {
       // Some servers call their stream application/json, or nothing at all: its first bytes tell.
       while (status == http::ClientStatus::kOk && upstream_->body().size() < kSniffed)
-        status = co_await upstream_->receive(answer_by());
+        status = co_await upstream_->receive(first_token_by_);
       events = begins_like_events(upstream_->body());
     }
     if (events) co_return co_await open_stream(status);
@@ -205,7 +228,7 @@ Task<Outcome> UpstreamLeg::open_stream(http::ClientStatus received) {
 
 Task<Outcome> UpstreamLeg::read_whole(http::ClientStatus received) {
   http::ClientStatus status = received;
-  while (status == http::ClientStatus::kOk) status = co_await upstream_->receive(answer_by());
+  while (status == http::ClientStatus::kOk) status = co_await upstream_->receive(first_token_by_);
   if (status != http::ClientStatus::kComplete) co_return connection_failed(status);
   const std::string_view body = upstream_->body();
   const api::openai::Answer answer = api::openai::read_answer(body);
@@ -222,7 +245,9 @@ Task<Outcome> UpstreamLeg::read_whole(http::ClientStatus received) {
                                                            : "not a chat completion"};
     case Kind::kGood: break;
   }
-  if (ask_.chat.stream) co_return Outcome{OutcomeClass::kGarbage, 200, "a whole answer where a stream was asked for"};
+  if (ask_.chat.stream || resumption_ != nullptr)
+    co_return Outcome{OutcomeClass::kGarbage, 200, "a whole answer where a stream was asked for"};
+  if (asks_for_stream_) target_.backend->condition().streams_not();
   first_token_came(now());
   co_return Outcome{OutcomeClass::kAnswered, 200, {}};
 }

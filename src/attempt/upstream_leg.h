@@ -40,6 +40,7 @@ class UpstreamLeg final : public Leg {
   [[nodiscard]] const std::string& fields() const override { return fields_; }
   [[nodiscard]] std::string_view body() const override;
   [[nodiscard]] const StreamFacts& facts() const override { return reader_ ? reader_->facts() : no_facts_; }
+  [[nodiscard]] bool streams() const override { return reader_.has_value(); }
   [[nodiscard]] Record record() const override;
 
  private:
@@ -50,6 +51,7 @@ class UpstreamLeg final : public Leg {
   Task<Outcome> read_whole(http::ClientStatus received);
   Task<Outcome> read_refusal(http::ClientStatus received);
   [[nodiscard]] Outcome connection_failed(http::ClientStatus status) const;
+  [[nodiscard]] bool aggregates() const;
   [[nodiscard]] TimePoint answer_by() const;
   void first_token_came(TimePoint at);
 
@@ -67,9 +69,10 @@ class UpstreamLeg final : public Leg {
   std::string fields_;
   std::string masked_body_;  // of a refusal that held a secret
   std::string upstream_request_id_;
+  const bool asks_for_stream_;
   TimePoint began_at_;
   TimePoint sent_at_{};
-  TimePoint first_token_by_{};
+  TimePoint first_token_by_{};  // of a whole answer: all of it
   double connect_ms_ = -1;
   double first_token_ms_ = -1;
   bool repeated_ = false;

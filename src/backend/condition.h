@@ -1,4 +1,4 @@
-// Whether a Backend answers, as its log lines tell it.
+// What all threads know of a Backend: whether it answers, as its log lines tell it, and what it cannot do.
 #pragma once
 
 #include <algorithm>
@@ -29,6 +29,10 @@ class Condition {
 
   // An Attempt has failed by the Backend's or the operator's fault. `never_heals`: the first one is told at once.
   Change failed(bool never_heals, TimePoint at);
+  // It answered a request for a stream with a whole answer: it cannot stream.
+  void streams_not() { streams_.store(false, std::memory_order_relaxed); }
+  [[nodiscard]] bool streams() const { return streams_.load(std::memory_order_relaxed); }
+
   // An Attempt was answered.
   Change answered(TimePoint at);
 
@@ -36,6 +40,7 @@ class Condition {
   std::atomic<std::uint32_t> failures_{0};      // in a row
   std::atomic<std::int64_t> first_failure_{0};  // of these; ticks of Clock
   std::atomic<bool> told_{false};
+  std::atomic<bool> streams_{true};
 };
 
 // The Conditions of all Backends, by name; they outlive a reload. From any thread.

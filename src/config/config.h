@@ -64,6 +64,7 @@ struct Timeouts {
   milliseconds connect{1'000};
   milliseconds first_token{10'000};
   milliseconds idle{10'000};
+  milliseconds answer{300'000};      // of one that comes whole
   double min_tokens_per_second = 0;  // 0: off
   milliseconds deadline{600'000};
   bool operator==(const Timeouts&) const = default;
@@ -74,6 +75,7 @@ struct TimeoutOverrides {
   std::optional<milliseconds> connect;
   std::optional<milliseconds> first_token;
   std::optional<milliseconds> idle;
+  std::optional<milliseconds> answer;
   std::optional<double> min_tokens_per_second;
   std::optional<milliseconds> deadline;
   bool operator==(const TimeoutOverrides&) const = default;
@@ -110,6 +112,7 @@ struct Backend {
   int max_concurrency = 0;
   std::string rate;
   std::string resume = "auto";
+  std::string aggregate = "auto";
   std::map<std::string, HeaderValue> headers;
   std::vector<std::string> forward_headers;  // names of further fields of the client that go on
   TimeoutOverrides timeouts;
@@ -148,6 +151,7 @@ struct Route {
   milliseconds retry_after_wait{0};
   std::string hedge = "off";
   bool resume = true;
+  std::string tool_calls = "whole";
   TimeoutOverrides timeouts;
   bool operator==(const Route&) const = default;
 };

@@ -22,6 +22,7 @@ void add_overrides(Options<T>& options) {
   options.push_back(duration<T>("connect_timeout", FIELD(timeouts.connect), milliseconds(1), again));
   options.push_back(duration<T>("first_token_timeout", FIELD(timeouts.first_token), milliseconds(1), again));
   options.push_back(duration<T>("idle_timeout", FIELD(timeouts.idle), milliseconds(1), again));
+  options.push_back(duration<T>("answer_timeout", FIELD(timeouts.answer), milliseconds(1), again));
   options.push_back(number<T>("min_tokens_per_second", FIELD(timeouts.min_tokens_per_second), again));
   options.push_back(duration<T>("deadline", FIELD(timeouts.deadline), milliseconds(1), again));
 }
@@ -258,6 +259,8 @@ const Options<Timeouts>& defaults_options() {
       duration<Timeouts>("first_token_timeout", FIELD(first_token), milliseconds(1),
                          "From the request to the first content or reasoning token, tool-call delta, or whole answer."),
       duration<Timeouts>("idle_timeout", FIELD(idle), milliseconds(1), "The longest gap between such tokens."),
+      duration<Timeouts>("answer_timeout", FIELD(answer), milliseconds(1),
+                         "For an answer that comes whole, where it may be long and is not streamed from the Backend."),
       number<Timeouts>("min_tokens_per_second", FIELD(min_tokens_per_second),
                        "A floor over a sliding window of 5 s; 0: off. Not acted on yet."),
       duration<Timeouts>("deadline", FIELD(deadline), milliseconds(1), "The whole Exchange, over all Attempts.")};
@@ -317,6 +320,10 @@ const Options<Backend>& backend_options() {
                       {"auto", "prefix", "partial", "prefix_field", "continue_final_message", "assistant", "ask",
                        "replay", "none"},
                       FIELD(resume), "How a cut answer is continued here; auto: what the preset or engine knows."),
+        word<Backend>(
+            "aggregate", {"auto", "on", "off"}, FIELD(aggregate),
+            "A non-streaming request is streamed from here and assembled, so that silence and cuts are noticed "
+            "and mended; auto: when the answer may be long (no limit of tokens asked, or over 256)."),
         headers_option(),
         texts<Backend>("forward_headers", FIELD(forward_headers), "x-team", why_no_forwarded_field,
                        "Further header fields of the client that go on to this Backend."),
@@ -361,7 +368,11 @@ const Options<Route>& route_options() {
         text<Route>("hedge", FIELD(hedge), "off \\| auto \\| duration",
                     "Start the next Target when no first token has come. Not acted on yet."),
         boolean<Route>("resume", FIELD(resume),
-                       "Go on with a stream that breaks after its first token at the next Target.")};
+                       "Go on with a stream that breaks after its first token at the next Target."),
+        word<Route>(
+            "tool_calls", {"whole", "live"}, FIELD(tool_calls),
+            "whole: tool calls are held until the answer's finish, so that a cut before it can be mended; live: as "
+            "they come.")};
     add_overrides(list);
     return list;
   }();

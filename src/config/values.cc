@@ -220,6 +220,7 @@ Timeouts overlay(const Timeouts& base, const TimeoutOverrides& overrides) {
   out.connect = overrides.connect.value_or(base.connect);
   out.first_token = overrides.first_token.value_or(base.first_token);
   out.idle = overrides.idle.value_or(base.idle);
+  out.answer = overrides.answer.value_or(base.answer);
   out.min_tokens_per_second = overrides.min_tokens_per_second.value_or(base.min_tokens_per_second);
   out.deadline = overrides.deadline.value_or(base.deadline);
   return out;

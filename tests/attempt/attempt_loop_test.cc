@@ -18,9 +18,10 @@ struct Script {
   Outcome opened;  // kAnswered: `pieces` follow, then `ended`
   std::vector<std::string> pieces;
   Outcome ended{C::kAnswered, 200, {}};
-  Duration takes{};       // of the test's clock, to open
-  bool hangs = false;     // open() does not end before abort()
-  std::string text = {};  // what facts() tell of the answer
+  Duration takes{};                    // of the test's clock, to open
+  bool hangs = false;                  // open() does not end before abort()
+  std::string text = {};               // what facts() tell of the answer
+  std::size_t calls_from = 1'000'000;  // the first piece with a tool call
 };
 
 Script answers(std::vector<std::string> pieces) { return {{C::kAnswered, 200, {}}, std::move(pieces)}; }
@@ -42,6 +43,7 @@ class ScriptedLeg final : public Leg {
   Task<Pull> next() override {
     Pull pull;
     if (at_ < script_.pieces.size()) pull.bytes = script_.pieces[at_++];
+    pull.calls = at_ > script_.calls_from;
     if (at_ == script_.pieces.size()) pull.end = &script_.ended;
     co_return pull;
   }
@@ -55,6 +57,7 @@ class ScriptedLeg final : public Leg {
   [[nodiscard]] const std::string& fields() const override { return none_; }
   [[nodiscard]] std::string_view body() const override { return "refusal"; }
   [[nodiscard]] const StreamFacts& facts() const override { return facts_; }
+  [[nodiscard]] bool streams() const override { return true; }
   [[nodiscard]] Record record() const override { return {}; }
 
   bool finished = false;
@@ -74,6 +77,9 @@ class RecordingDelivery final : public Delivery {
     text += bytes;
     co_return ++takes < leaves_after;
   }
+  void hold() override { text += "|held|"; }
+  [[nodiscard]] bool shown() const override { return !whole && takes > 0; }
+  void forget() override { text.clear(); }
   Task<bool> note(std::string_view json) override {
     text += "|" + std::string(json) + "|";
     co_return true;
@@ -94,6 +100,7 @@ class RecordingDelivery final : public Delivery {
   std::string text;
   int takes = 0;
   int leaves_after = 1'000'000;
+  bool whole = false;  // as an answer in one piece: nothing is shown before its end
 };
 
 class AttemptLoopTest : public ::testing::Test {
@@ -206,6 +213,35 @@ TEST_F(AttemptLoopTest, a_break_after_the_first_token_is_continued_by_the_next_t
   EXPECT_NE(delivery_.text.find(R"("content":"answer")"), std::string::npos) << delivery_.text;
   EXPECT_THAT(told_, ElementsAre("a cut", "b overload", "c answered"));
   EXPECT_EQ(loop_->answered_by()->name(), "a");
+}
+
+TEST_F(AttemptLoopTest, tool_calls_are_held_until_the_end_and_dropped_with_a_break) {
+  Script calls = answers({"text ", "call ", "more "});
+  calls.calls_from = 1;
+  EXPECT_EQ(run({calls}), End::kAnswered);
+  EXPECT_EQ(delivery_.text, "text |held|call more |end");
+}
+
+TEST_F(AttemptLoopTest, a_break_before_anything_was_shown_is_asked_anew) {
+  Script calls = answers({"call ", "more "});
+  calls.calls_from = 0;
+  calls.ended = {C::kCut, 200, "the connection was closed"};
+  EXPECT_EQ(run({calls, answers({"the whole"})}), End::kAnswered);
+  EXPECT_EQ(delivery_.text, "the whole|end");
+  EXPECT_EQ(loop_->answered_by()->name(), "b");
+}
+
+TEST_F(AttemptLoopTest, a_whole_answer_is_never_continued_without_proof) {
+  delivery_.whole = true;
+  EXPECT_EQ(run({breaks_after("half an "), answers({event("other words")})}), End::kAnswered);
+  EXPECT_THAT(told_, ElementsAre("a cut", "b answered"));
+  EXPECT_EQ(delivery_.text.find("half an"), std::string::npos) << delivery_.text;
+}
+
+TEST_F(AttemptLoopTest, a_whole_answer_that_nobody_could_end_has_no_author) {
+  delivery_.whole = true;
+  EXPECT_EQ(run({breaks_after("half an "), fails(C::kOverload, 503)}), End::kAllFailed);
+  EXPECT_EQ(loop_->answered_by(), nullptr);
 }
 
 TEST_F(AttemptLoopTest, another_answer_is_never_put_behind_one_that_broke) {

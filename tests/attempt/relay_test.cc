@@ -48,6 +48,7 @@ class ReaderLeg final : public Leg {
   [[nodiscard]] const std::string& fields() const override { return none_; }
   [[nodiscard]] std::string_view body() const override { return upstream_.body(); }
   [[nodiscard]] const StreamFacts& facts() const override { return reader_.facts(); }
+  [[nodiscard]] bool streams() const override { return true; }
   [[nodiscard]] Record record() const override {
     Record record;
     record.events = reader_.events();
@@ -87,7 +88,7 @@ class RelayTest : public http::testing::ClientTest {
     peer().send(head);
     ClientStatus status = ClientStatus::kOk;
     while (!connection_->head_done()) status = run(connection_->receive(soon()));
-    delivery_ = std::make_unique<StreamDelivery>(*writer_, [this] { ++commits_; });
+    delivery_ = std::make_unique<StreamDelivery>(*writer_, [this] { ++commits_; }, timers_, now());
     attempts_ = std::make_unique<AttemptLoop>(
         route_, limits_.deadline, *delivery_, AttemptLoop::Resumable{},
         [this, status](const route::Target&, const api::openai::Resumption*) {

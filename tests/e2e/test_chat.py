@@ -12,7 +12,7 @@ from gateway import config_text, openai_backend
 from http_client import CHAT, Connection, call, chat, chat_body, get, open_stream, stream_chat
 from replies import answer, events, stream
 
-ODD_BODY = ('{ "temperature":0.70,\t"model" : "test" ,\n  "x_unknown":{"b":1.0e-3,"a":[1, 2,  3],"null":null},\n'
+ODD_BODY = ('{ "temperature":0.70,\t"model" : "test" ,\n  "x_unknown":{"b":1.0e-3,"a":[1, 2,  3],"null":null},"max_tokens": 9,\n'
             '  "messages":[{"role":"user","content":"caf\\u00e9 \\"model\\": \\"test\\" \\/ 早上好 \U0001F980"}],\n'
             '  "metadata":{"model":"inner","stream":true}, "seed" : 12345678901234567890 }\r\n').encode()
 
@@ -39,7 +39,7 @@ def test_only_model_changes_in_the_body_byte_for_byte(served, upstream):
 
 def test_a_longer_and_a_shorter_model_name_are_spliced(served, upstream):
     for name in ("x", "a-model-name-that-is-much-longer-than-the-one-that-goes-out" * 4, "caf\\u00e9 \\\\ \\\" x", ""):
-        body = b'{"a":[1,2],"model":"' + name.encode() + b'","messages":[{"role":"user","content":"hi"}],"z":0}'
+        body = b'{"max_tokens":9,"a":[1,2],"model":"' + name.encode() + b'","messages":[{"role":"user","content":"hi"}],"z":0}'
         chat(served.port, body)
         assert upstream.requests[-1].body == body.replace(b'"' + name.encode() + b'"', b'"m-a"', 1)
 
@@ -211,14 +211,14 @@ def test_a_query_string_does_not_hide_the_path(served):
 
 
 def test_a_body_of_several_megabytes_arrives_whole(served, upstream):
-    body = json.dumps({"model": "test", "messages": [{"role": "user", "content": "数据" * 1_500_000}]},
+    body = json.dumps({"model": "test", "max_tokens": 9, "messages": [{"role": "user", "content": "数据" * 1_500_000}]},
                       ensure_ascii=False).encode()
     assert chat(served.port, body).status == 200
     assert upstream.requests[0].body == body.replace(b'"test"', b'"m-a"', 1)
 
 
 def test_a_chunked_request_body_is_taken(served, upstream):
-    body = b'{"model":"test","messages":[{"role":"user","content":"hi"}]}'
+    body = b'{"model":"test","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}'
     with Connection(served.port) as connection:
         connection.send(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
         for at in range(0, len(body), 7):

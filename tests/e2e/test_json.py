@@ -58,7 +58,7 @@ BAD: dict[str, bytes] = {
 
 @pytest.fixture(scope="module")
 def served(module_gateway, module_upstream):
-    return module_gateway(config_text([openai_backend("a", module_upstream.port)]))
+    return module_gateway(config_text([openai_backend("a", module_upstream.port, aggregate="off")]))
 
 
 @pytest.mark.parametrize("body", BAD.values(), ids=BAD.keys())

@@ -211,9 +211,10 @@ def test_the_repeat_on_a_dead_kept_connection_is_told_and_has_no_second_time(gat
     served = gateway(config_text([openai_backend("a", upstream.port)], defaults=timeouts(0.6), server={"threads": 1}))
     # The kept connection takes the second request and is closed without a word; the new one says nothing at all.
     upstream.script(answer(), Reply((Pause(slow(0.4)), Close())), Reply((Silence(),)))
-    assert chat(served.port).status == 200
+    short = chat_body(max_tokens=1)
+    assert chat(served.port, short).status == 200
     start = time.monotonic()
-    got = chat(served.port)
+    got = chat(served.port, short)
     assert got.status == 502 and got.attempts == 1
     assert time.monotonic() - start < slow(0.6) + slow(0.3)
     assert json.loads(served.access_log_lines(2)[-1])["attempts"][0].get("repeated") is True, served.access_log()

@@ -12,7 +12,7 @@ from clock import slow
 from fake_upstream import FakeUpstream
 from gateway import config_text, local_backend, openai_backend, timeouts
 from http_client import Connection, chat_body, open_stream, stream_chat
-from replies import (LAST_CHUNK, Close, Pause, Repeat, Reply, Reset, Send, Silence, begun, chunk, delta, error, error_body, events, sse,
+from replies import (LAST_CHUNK, Close, Hold, Pause, Repeat, Reply, Reset, Send, Silence, begun, chunk, delta, error, error_body, events, sse,
                      stream, usage_event)
 
 pytestmark = pytest.mark.sanitized
@@ -257,12 +257,72 @@ CALL = sse(delta({"tool_calls": [{"index": 0, "id": "c", "type": "function", "fu
 
 @pytest.mark.parametrize("more,first,why", [({"n": 2}, [], "n is not 1"), ({"logprobs": True}, [], "logprobs"), ({}, [CALL], "tool call")])
 def test_where_it_is_not_sound_the_error_says_why_at_once(two, upstream, second_upstream, more, first, why):
-    served = two()
+    served = two(tool_calls="live")
     upstream.script(begun([*events(["Hello "], finish=None, done=False), *first]) + [Reset()])
     got = stream_chat(served.port, chat_body(stream=True, **more))
     (found,) = got.errors
     assert (found["code"], found["retryable"]) == ("stream_broken", True) and why in found["why_not_resumed"]
     assert got.done == 0 and second_upstream.requests == []
+
+
+# --- tool calls ------------------------------------------------------------------------------------------------
+
+def call(index: int, arguments: str) -> bytes:
+    return sse(delta({"tool_calls": [{"index": index, "function": {"arguments": arguments}}]}))
+
+
+def begin(index: int) -> bytes:
+    return sse(delta({"tool_calls": [{"index": index, "id": f"c{index}", "type": "function", "function": {"name": "f", "arguments": ""}}]}))
+
+
+CALLS = [begin(0), call(0, '{"a":'), call(0, "1}"), begin(1), call(1, "{}")]
+FINISH = [sse(delta({}, "tool_calls")), sse("[DONE]")]
+BOTH = {0: ("c0", '{"a":1}'), 1: ("c1", "{}")}
+
+
+def calls_of(got) -> dict[int, tuple[str, str]]:
+    out: dict[int, list[str]] = {}
+    for part in got.chunks:
+        for choice in part.get("choices", []):
+            for one in choice["delta"].get("tool_calls") or []:
+                made = out.setdefault(one["index"], ["", ""])
+                made[0] += one.get("id", "")
+                made[1] += one["function"].get("arguments", "")
+    return {index: (made[0], made[1]) for index, made in out.items()}
+
+
+def test_tool_calls_are_held_until_the_finish(two, upstream):
+    served = two()
+    upstream.script(begun([*events(["Let me look. "], finish=None, done=False), *CALLS]) + [Hold("finish"), Send(b"".join(map(chunk, FINISH)) + LAST_CHUNK)])
+    with Connection(served.port) as connection:
+        reader = open_stream(connection)
+        assert "assistant" in reader.next() and "Let me look" in reader.next()
+        upstream.release("finish")
+        got = reader.rest()
+    assert calls_of(got) == BOTH and (got.finish_reasons, got.done) == (["tool_calls"], 1)
+
+
+@pytest.mark.parametrize("shown", ["", "Let me look it up for you at once. "], ids=["no text", "text"])
+@pytest.mark.parametrize("count", [2, 3, 4, 5], ids=["inside a call", "between two", "inside the second", "after the last"])
+def test_a_cut_in_tool_calls_is_asked_again_from_the_text_before(two, upstream, second_upstream, shown, count):
+    served = two()
+    upstream.script(begun([*events(pieces(shown), finish=None, done=False), *CALLS[:count]]) + [Pause(0.03), Reset()])
+
+    def again(request) -> Reply:
+        prefix = prefix_of(request, "continue_final_message") or ""
+        return stream([*events(pieces(shown[len(prefix):]), finish=None, done=False), *CALLS, *FINISH])
+    second_upstream.script(again)
+    got = stream_chat(served.port)
+    assert got.torn is None and got.errors == [] and got.text == shown
+    assert calls_of(got) == BOTH and (got.roles, got.finish_reasons, got.done) == (["assistant"], ["tool_calls"], 1)
+    assert len({part["id"] for part in got.chunks}) == 1
+
+
+def test_live_tool_calls_come_as_they_are_made(two, upstream):
+    served = two(tool_calls="live")
+    upstream.script(begun([*events([], finish=None, done=False), *CALLS[:3]]) + [Pause(0.03), Reset()])
+    got = stream_chat(served.port)
+    assert calls_of(got) == {0: BOTH[0]} and [found["code"] for found in got.errors] == ["stream_broken"]
 
 
 def test_a_schema_is_continued_from_scratch_alone(two, upstream, second_upstream):

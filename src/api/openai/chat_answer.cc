@@ -88,6 +88,8 @@ struct Carried {
   std::string_view text;  // of `content`; valid until the parser goes on to another document
 };
 
+bool is_reasoning(std::string_view key) { return key.starts_with("reasoning") || key.starts_with("thinking"); }
+
 Carried read_carried(ondemand::object object) {
   Carried carried;
   for (auto field : object) {
@@ -104,9 +106,9 @@ Carried read_carried(ondemand::object object) {
       if (value.get_string().get(carried.text)) carried.opaque = true;  // a list, or half a surrogate pair
       continue;
     }
-    carried.opaque |= !key.starts_with("reasoning") && !key.starts_with("thinking");
     carried.tool_calls |= key == "tool_calls";
     carried.function_call |= key == "function_call";
+    carried.opaque |= !is_reasoning(key) && key != "tool_calls" && key != "function_call";
   }
   return carried;
 }
@@ -171,7 +173,8 @@ bool read_choice(ondemand::object object, StreamFacts& facts, Chunk& chunk) {
   choice->function_call |= carried.function_call;
   chunk.token |= carried.something;
   facts.opaque |= carried.opaque || index != 0;
-  if (index == 0) facts.text += carried.text;
+  facts.calls |= carried.tool_calls || carried.function_call;
+  if (index == 0 && !facts.calls) facts.text += carried.text;
   if (facts.text.size() > StreamFacts::kMaxText) {
     facts.opaque = true;
     facts.text = std::string();
@@ -259,6 +262,26 @@ Chunk read_chunk(std::string_view data, StreamFacts& facts) {
   return chunk;
 }
 
+namespace {
+
+// What a delta carries beside its role and reasoning, as the members of an object.
+std::string members_of(ondemand::object delta) {
+  std::string out;
+  for (auto field : delta) {
+    std::string_view key;
+    ondemand::value value;
+    std::string_view raw;
+    if (field.unescaped_key().get(key) || key == "role" || is_reasoning(key) || field.value().get(value)) continue;
+    std::string quoted;
+    json::append_string(quoted, key);  // before the value is walked, which may move the text of the key
+    if (simdjson::to_json_string(value).get(raw)) continue;
+    out.append(out.empty() ? "" : ",").append(quoted).append(":").append(without_white_space_behind(raw));
+  }
+  return out;
+}
+
+}  // namespace
+
 Continued read_continued(std::string_view data, StreamFacts& facts) {
   Continued out;
   const std::size_t text_before = facts.text.size();
@@ -278,9 +301,15 @@ Continued read_continued(std::string_view data, StreamFacts& facts) {
     if (key == "choices" && !value.get_array().get(choices)) {
       for (auto choice : choices) {
         ondemand::object fields;
-        ondemand::value finish;
-        if (choice.get_object().get(fields) || fields["finish_reason"].get(finish)) continue;
-        out.finish = read_finish(finish);
+        if (choice.get_object().get(fields)) continue;
+        for (auto part : fields) {
+          std::string_view name;
+          ondemand::value inner;
+          ondemand::object delta;
+          if (part.unescaped_key().get(name) || part.value().get(inner)) break;
+          if (name == "finish_reason") out.finish = read_finish(inner);
+          if (name == "delta" && facts.calls && !inner.get_object().get(delta)) out.calls = members_of(delta);
+        }
       }
     } else if (key == "usage" && !is_null(value) && !value.get_object().get(usage)) {
       if (usage["prompt_tokens"].get_int64().get(out.prompt_tokens)) out.prompt_tokens = 0;
@@ -296,6 +325,12 @@ std::string text_event(const StreamFacts& first, std::string_view text) {
   rest += R"(},"finish_reason":null)";
   std::string out;
   append_chunk(out, first, 0, rest);
+  return out;
+}
+
+std::string delta_event(const StreamFacts& first, std::string_view members) {
+  std::string out;
+  append_chunk(out, first, 0, "\"delta\":{" + std::string(members) + "},\"finish_reason\":null");
   return out;
 }
 

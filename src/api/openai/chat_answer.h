@@ -26,9 +26,10 @@ struct StreamFacts {
   long long created = 0;
   std::vector<Choice> choices;  // in the order in which they appeared
   bool counted = false;         // usage told of completion tokens, or a finish_reason other than a bare stop
-  std::string text;             // the content of choice 0 so far
+  std::string text;             // the content of choice 0 so far, up to its first tool call
   std::uint64_t tokens = 0;     // chunks that carried something
-  bool opaque = false;          // something else was carried that no text can continue: calls, images, a second choice
+  bool calls = false;           // a tool call, or a function call of the old form, has begun
+  bool opaque = false;          // something else was carried that no text can continue: an image, a second choice
 
   // Each choice that appeared has its finish_reason, and there is one.
   [[nodiscard]] bool finished() const;
@@ -80,6 +81,7 @@ UpstreamError read_error(std::string_view body);
 struct Continued {
   Chunk chunk;
   std::string text;                // content of choice 0
+  std::string calls;               // once a tool call has begun: the members of the delta, as JSON text
   std::string finish;              // its finish_reason; empty: none yet
   std::int64_t prompt_tokens = 0;  // where chunk.usage
   std::int64_t completion_tokens = 0;
@@ -88,6 +90,7 @@ Continued read_continued(std::string_view data, StreamFacts& facts);
 
 // Events of a continued answer, whole: with the identity of its first stream.
 std::string text_event(const StreamFacts& first, std::string_view text);
+std::string delta_event(const StreamFacts& first, std::string_view members);
 std::string finish_event(const StreamFacts& first, std::string_view reason);
 std::string usage_event(const StreamFacts& first, std::int64_t prompt_tokens, std::int64_t completion_tokens);
 

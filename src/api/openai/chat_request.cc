@@ -130,18 +130,26 @@ void note_limits(std::string_view key, ondemand::value value, std::string_view b
     if (is_whole && !token.empty()) request.n = number;
   } else if (key == "logprobs") {
     request.logprobs = token != "false" && token != "null";
+  } else if (key == "audio" || key == "modalities") {
+    request.audio |= token != "null" && (key == "audio" || token.find("audio") != std::string_view::npos);
   } else if (key == "response_format" || key == "grammar" || key.starts_with("guided_") ||
              key == "structured_outputs") {
     request.constrained = token != "null";  // {"type":"text"} as well: to be on the safe side
   }
 }
 
+// After an array or object was walked: the place behind its closing `mark`; 0: it is not found.
+std::size_t end_of(ondemand::document& document, std::string_view body, char mark) {
+  const char* behind = nullptr;
+  if (document.current_location().get(behind)) return 0;
+  std::size_t at = static_cast<std::size_t>(behind - body.data());
+  while (at > 0 && body[at - 1] != mark) --at;
+  return at;
+}
+
 // After `messages` was walked: where its `]` is.
 void note_end_of_messages(ondemand::document& document, std::string_view body, ChatRequest& request) {
-  const char* behind = nullptr;
-  if (document.current_location().get(behind)) return;
-  std::size_t at = static_cast<std::size_t>(behind - body.data());
-  while (at > 0 && body[at - 1] != ']') --at;
+  const std::size_t at = end_of(document, body, ']');
   if (at == 0) return;
   request.messages_end = at - 1;
   std::size_t before = request.messages_end;
@@ -189,6 +197,9 @@ std::variant<ChatRequest, ApiError> decode_chat_request(std::string_view body) {
     } else if (key == "stream") {
       if (has_stream) return twice("stream");
       has_stream = true;
+      const std::string_view token = without_trailing_space(value.raw_json_token());
+      request.stream_begin = static_cast<std::size_t>(token.data() - body.data());
+      request.stream_end = request.stream_begin + token.size();
       ondemand::json_type type{};
       if (const auto error = value.type().get(type)) return malformed(error);
       if (type == ondemand::json_type::null) {
@@ -202,6 +213,9 @@ std::variant<ChatRequest, ApiError> decode_chat_request(std::string_view body) {
     } else if (key == "stream_options") {
       if (has_options) return twice("stream_options");
       has_options = true;
+      const std::string_view token = without_trailing_space(value.raw_json_token());
+      request.options_begin = static_cast<std::size_t>(token.data() - body.data());
+      request.options_end = request.options_begin + token.size();
       ondemand::json_type type{};
       if (const auto error = value.type().get(type)) return malformed(error);
       if (type != ondemand::json_type::object) {
@@ -225,6 +239,7 @@ std::variant<ChatRequest, ApiError> decode_chat_request(std::string_view body) {
           return malformed(error);
         }
       }
+      request.options_end = end_of(document, body, '}');
     } else {
       if (key == "messages") {
         if (has_messages) return twice("messages");
@@ -245,6 +260,21 @@ std::variant<ChatRequest, ApiError> decode_chat_request(std::string_view body) {
   if (!has_messages) return invalid_request("\"messages\" is missing", "messages");
   request.object_end = body.rfind('}');
   return request;
+}
+
+void append_streaming_edits(const ChatRequest& request, std::vector<Edit>& edits) {
+  if (request.stream_end > 0) {
+    edits.push_back({request.stream_begin, request.stream_end, "true"});
+  } else {
+    edits.push_back({request.object_end, request.object_end, R"(,"stream":true)"});
+  }
+  if (request.include_usage) return;
+  constexpr std::string_view kWithUsage = R"({"include_usage":true})";
+  if (request.options_end > 0) {
+    edits.push_back({request.options_begin, request.options_end, std::string(kWithUsage)});
+  } else {
+    edits.push_back({request.object_end, request.object_end, ",\"stream_options\":" + std::string(kWithUsage)});
+  }
 }
 
 std::vector<std::string_view> splice(std::string_view body, std::vector<Edit>& edits) {

@@ -19,6 +19,11 @@ struct ChatRequest {
   std::size_t model_end = 0;
   bool stream = false;
   bool include_usage = false;  // stream_options.include_usage
+  // The values of `stream` and `stream_options` in the body; both 0: it has none.
+  std::size_t stream_begin = 0;
+  std::size_t stream_end = 0;
+  std::size_t options_begin = 0;
+  std::size_t options_end = 0;
 
   // What continuing a broken answer needs.
   std::size_t messages_end = 0;  // of the `]` that ends `messages`
@@ -30,6 +35,7 @@ struct ChatRequest {
   std::int64_t max_tokens = -1;
   std::int64_t n = 1;
   bool logprobs = false;
+  bool audio = false;        // asks for more than text, which no stream of text brings
   bool constrained = false;  // by a JSON schema or a grammar
 };
 
@@ -47,6 +53,9 @@ struct Edit {
   std::size_t end = 0;
   std::string text;
 };
+
+// What has to change in the body of a request for a whole answer, so that it is streamed, with its usage.
+void append_streaming_edits(const ChatRequest& request, std::vector<Edit>& edits);
 
 // `body` with `edits`, which must not overlap, as pieces; both have to outlive the result.
 std::vector<std::string_view> splice(std::string_view body, std::vector<Edit>& edits);
