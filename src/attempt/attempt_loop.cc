@@ -1,5 +1,6 @@
 #include "attempt/attempt_loop.h"
 
+#include "base/ids.h"
 #include "base/json_text.h"
 
 namespace spillway::attempt {
@@ -11,23 +12,52 @@ constexpr std::size_t kAnchor = 40;  // characters that a Backend is asked to re
 }  // namespace
 
 AttemptLoop::AttemptLoop(const route::Route& route, Deadline deadline, Delivery& delivery, Resumable resumable,
-                         MakeLeg make_leg, Now now)
+                         MakeLeg make_leg, Now now, WakeAt wake_at)
     : route_(route),
       deadline_(deadline),
       delivery_(delivery),
       resumable_(std::move(resumable)),
       make_leg_(std::move(make_leg)),
       now_(std::move(now)),
-      states_(route.targets.size()) {}
+      wake_at_(std::move(wake_at)),
+      states_(route.targets.size()),
+      tries_(route.targets.size()) {}
 
 void AttemptLoop::abort() {
   aborted_ = true;
-  if (leg_ != nullptr) leg_->abort();
+  if (leg_ != nullptr) {
+    leg_->abort();
+  } else if (pausing_) {
+    wake_.notify();
+  }
 }
 
 Move AttemptLoop::choose() {
-  for (std::size_t i = 0; i < states_.size(); ++i) states_[i].loading = route_.targets[i].backend->loading();
-  return next_move(states_, deadline_, now_());
+  for (std::size_t i = 0; i < states_.size(); ++i) {
+    states_[i].loading = route_.targets[i].backend->loading();
+    states_[i].not_before = route_.targets[i].backend->condition().rests_until();
+  }
+  return next_move(states_, route_.settings.retry_after_wait, deadline_, now_());
+}
+
+Task<> AttemptLoop::pause(TimePoint until) {
+  if (until <= now_()) co_return;
+  pausing_ = true;
+  wake_at_(until);
+  co_await wake_.wait();
+  pausing_ = false;
+}
+
+// Whether the Target that was asked last is asked once more.
+void AttemptLoop::decide_on_retry(std::size_t target) {
+  states_[target].again.reset();
+  if (sent_) return;                                 // another one goes on with what has begun
+  constexpr double kRange = 18446744073709551616.0;  // 2^64
+  const auto pause = pause_before_retry(tried_.back().outcome, tries_[target],
+                                        {route_.settings.retries, route_.settings.retry_after_wait},
+                                        static_cast<double>(random_u64()) / kRange);
+  if (!pause || !route_.targets[target].backend->condition().retry_budget().take()) return;
+  states_[target].again = now_() + *pause;
 }
 
 Task<AttemptLoop::End> AttemptLoop::run() {
@@ -43,10 +73,14 @@ Task<AttemptLoop::End> AttemptLoop::run() {
       if (why_not_.empty()) why_not_ = "no other Target could go on";
       co_return End::kBroken;
     }
+    co_await pause(move.at);
+    if (aborted_) co_return End::kClientGone;
     states_[move.target].asked = true;
     const route::Target& target = route_.targets[move.target];
+    if (++tries_[move.target] == 1) target.backend->condition().retry_budget().earn();
     const std::optional<End> end = sent_ && goes_on_at(target) ? co_await resume_at(target) : co_await ask(target);
     if (end) co_return *end;
+    decide_on_retry(move.target);
   }
 }
 
@@ -97,6 +131,8 @@ void AttemptLoop::ended(const route::Target& target, Outcome outcome, const Leg&
   backend::Backend& backend = *target.backend;
   // What an upstream says may repeat the key that it was sent.
   if (backend.holds_secret(outcome.detail)) outcome.detail = backend.masked(outcome.detail);
+  if (outcome.refusal.retry_after && blame(outcome.cls) == Blame::kBackend)
+    backend.condition().rest_until(now_() + *outcome.refusal.retry_after);
   tried_.back().outcome = std::move(outcome);
   tried_.back().record = leg.record();
   tried_.back().mismatch = mismatch_;

@@ -10,6 +10,7 @@
 #include "attempt/delivery.h"
 #include "attempt/leg.h"
 #include "attempt/policy.h"
+#include "base/event.h"
 #include "route/route_table.h"
 
 namespace spillway::attempt {
@@ -22,6 +23,7 @@ class AttemptLoop {
   using MakeLeg =
       std::function<std::unique_ptr<Leg>(const route::Target& target, const api::openai::Resumption* resumption)>;
   using Now = std::function<TimePoint()>;
+  using WakeAt = std::function<void(TimePoint)>;  // calls wake() then
 
   // Whether an answer that breaks may be continued, as the request has it.
   struct Resumable {
@@ -30,7 +32,7 @@ class AttemptLoop {
     bool calls_whole = true;    // tool calls are held until the answer is finished, so that a cut before it is mended
   };
   AttemptLoop(const route::Route& route, Deadline deadline, Delivery& delivery, Resumable resumable, MakeLeg make_leg,
-              Now now);
+              Now now, WakeAt wake_at);
 
   enum class End {
     kAnswered,  // the client has the whole answer
@@ -41,6 +43,8 @@ class AttemptLoop {
     kAllFailed,  // the client was told nothing
   };
   Task<End> run();
+
+  void wake() { wake_.notify(); }
 
   // The client left: ends what is under way, at once.
   void abort();
@@ -76,6 +80,8 @@ class AttemptLoop {
   static constexpr std::size_t kMostHeld = 4u << 20;  // bytes; more goes live
 
   [[nodiscard]] Move choose();
+  Task<> pause(TimePoint until);
+  void decide_on_retry(std::size_t target);
   Task<std::optional<End>> ask(const route::Target& target);
   Task<std::optional<End>> resume_at(const route::Target& target);
   Task<Outcome> resume_by(const route::Target& target, api::openai::Resumption resumption, std::string overlap);
@@ -96,8 +102,11 @@ class AttemptLoop {
   Resumable resumable_;
   MakeLeg make_leg_;
   Now now_;
+  WakeAt wake_at_;
+  Event wake_;
   std::function<void(backend::Backend&, const Tried&)> on_attempt_end_;
   std::vector<TargetState> states_;
+  std::vector<int> tries_;  // at each Target
   std::vector<Tried> tried_;
   const backend::Backend* answered_by_ = nullptr;
   Leg* leg_ = nullptr;        // the one under way
@@ -108,6 +117,7 @@ class AttemptLoop {
   std::string let_pass_;      // what let_pass() gave, where it was held
   bool has_begun_ = false;    // the Leg under way has given its first token
   bool calls_live_ = false;   // a part of a tool call has gone to the client
+  bool pausing_ = false;
   bool aborted_ = false;
 };
 

@@ -42,6 +42,7 @@ Exchange::Exchange(const Context& context, std::shared_ptr<const route::RouteTab
       client_(connection.response()),
       request_(request),
       delivery_(std::make_unique<WholeDelivery>(client_, [this] { add_own_headers(); })),
+      pause_timer_(context.timers, [this] { loop_->wake(); }),
       began_at_(now()) {
   const std::string_view own = request.headers.get("x-request-id");
   request_id_ = is_usable_id(own) ? std::string(own) : new_request_id();
@@ -52,6 +53,7 @@ Task<> Exchange::run() {
     if (loop_) loop_->abort();
   });
   co_await answer();
+  pause_timer_.disarm();
   write_record();
 }
 
@@ -98,7 +100,7 @@ Task<> Exchange::attempt(Deadline deadline) {
       [this, &ask](const route::Target& target, const api::openai::Resumption* resumption) {
         return std::make_unique<UpstreamLeg>(context_, target, ask, resumption);
       },
-      [] { return now(); });
+      [] { return now(); }, [this](TimePoint at) { pause_timer_.arm(at); });
   loop_->on_attempt_end([this](backend::Backend& backend, const Tried& tried) { on_attempt_end(backend, tried); });
   if (connection_.client_gone()) loop_->abort();
   const AttemptLoop::End end = co_await loop_->run();
@@ -188,7 +190,7 @@ api::ApiError Exchange::all_failed() {
   }
   const bool all_rate_limited = all_are(OutcomeClass::kRateLimited);
   api::ApiError error{502, "all_targets_failed",
-                      "none of " + std::to_string(attempts.size()) + " Target(s) answered: " + list};
+                      "no Target answered, in " + std::to_string(attempts.size()) + " Attempt(s): " + list};
   if (all_rate_limited) error.status = 429;
   if (all_are(OutcomeClass::kNoModel)) error.status = 404;
   // SDKs repeat a 502, and nobody's waiting mends these (x-should-retry: openai-python, _base_client.py).
@@ -197,7 +199,8 @@ api::ApiError Exchange::all_failed() {
   };
   if (!client_.begun() && all(never_heals)) client_.add_header("x-should-retry", "false");
   if (wait) error.retry_after = std::chrono::ceil<seconds>(*wait);
-  if (attempts.size() == 1) add_refusal(attempts.front(), error);
+  if (all([&](const Tried& one) { return one.backend == attempts.front().backend; }))
+    add_refusal(attempts.back(), error);
   return error;
 }
 

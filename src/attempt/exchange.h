@@ -53,6 +53,7 @@ class Exchange {
   std::string request_id_;
   std::unique_ptr<ClientDelivery> delivery_;
   std::optional<AttemptLoop> loop_;
+  LoopTimers::Entry pause_timer_;
   std::string error_code_;
   TimePoint began_at_;
   double first_token_ms_ = -1;

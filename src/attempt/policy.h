@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
 
 #include "attempt/outcome.h"
@@ -11,8 +12,10 @@ namespace spillway::attempt {
 
 // A Target of the Route as it is now.
 struct TargetState {
-  bool loading = false;  // a local engine that is not ready yet
-  bool asked = false;    // by this Exchange
+  bool loading = false;              // a local engine that is not ready yet
+  bool asked = false;                // by this Exchange
+  std::optional<TimePoint> again{};  // it is asked once more, at that time, before any other
+  TimePoint not_before{};            // its Backend has asked for that (Retry-After)
 };
 
 struct Move {
@@ -23,9 +26,25 @@ struct Move {
   };
   Kind kind = Kind::kFail;
   std::size_t target = 0;
+  TimePoint at{};  // not before; in the past: now
 };
 
-// In their order; but a local engine that still loads is asked after those that can answer now.
-Move next_move(std::span<const TargetState> targets, Deadline deadline, TimePoint at);
+// One that is to be asked again; else in their order, but a local engine that still loads after those that can answer
+// now, and a Backend that asked for a longer rest than `most_wait` after all others. A shorter rest is waited for.
+Move next_move(std::span<const TargetState> targets, milliseconds most_wait, Deadline deadline, TimePoint at);
+
+// How long to wait before the same Target is asked again after `outcome`; nothing: it is the next one's turn.
+// `tries`: so far at this Target. `random`: from 0 to 1, for full jitter: U(0, min(kLongestBackoff, kBackoff · 2ⁿ))
+// (AWS architecture blog, "Exponential Backoff And Jitter").
+struct RetryLimits {
+  int retries = 0;            // of the Route
+  milliseconds most_wait{0};  // for a Retry-After; 0: never waited for
+};
+std::optional<milliseconds> pause_before_retry(const Outcome& outcome, int tries, const RetryLimits& limits,
+                                               double random);
+
+inline constexpr milliseconds kBackoff{100};
+inline constexpr milliseconds kLongestBackoff{2'000};
+inline constexpr int kMostWaits = 3;  // for the Retry-After of one Target
 
 }  // namespace spillway::attempt

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <string>
 
+#include "backend/retry_budget.h"
 #include "base/time.h"
 
 namespace spillway::backend {
@@ -29,6 +30,19 @@ class Condition {
 
   // An Attempt has failed by the Backend's or the operator's fault. `never_heals`: the first one is told at once.
   Change failed(bool never_heals, TimePoint at);
+  // It asked not to be asked before `until` (Retry-After): that holds for all requests.
+  void rest_until(TimePoint until) {
+    std::int64_t known = rests_until_.load(std::memory_order_relaxed);
+    const std::int64_t ticks = until.time_since_epoch().count();
+    while (known < ticks && !rests_until_.compare_exchange_weak(known, ticks, std::memory_order_relaxed)) {
+    }
+  }
+  [[nodiscard]] TimePoint rests_until() const {
+    return TimePoint(Duration(rests_until_.load(std::memory_order_relaxed)));
+  }
+
+  [[nodiscard]] RetryBudget& retry_budget() { return retry_budget_; }
+
   // It answered a request for a stream with a whole answer: it cannot stream.
   void streams_not() { streams_.store(false, std::memory_order_relaxed); }
   [[nodiscard]] bool streams() const { return streams_.load(std::memory_order_relaxed); }
@@ -41,6 +55,8 @@ class Condition {
   std::atomic<std::int64_t> first_failure_{0};  // of these; ticks of Clock
   std::atomic<bool> told_{false};
   std::atomic<bool> streams_{true};
+  std::atomic<std::int64_t> rests_until_{0};  // ticks of Clock
+  RetryBudget retry_budget_;
 };
 
 // The Conditions of all Backends, by name; they outlive a reload. From any thread.

@@ -144,8 +144,6 @@ void warn_idle(const Placed<Route>& route, Problems& problems) {
     if (set) problems.warn(route.of(key), std::string(key) + " is not acted on in this version");
   };
   idle("policy", value.policy != "ordered");
-  idle("retries", route.has("retries") && value.retries > 1);
-  idle("retry_after_wait", value.retry_after_wait.count() > 0);
   idle("hedge", value.hedge != "off");
   idle("min_tokens_per_second", value.timeouts.min_tokens_per_second.value_or(0) > 0);
 }

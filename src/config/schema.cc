@@ -361,10 +361,13 @@ const Options<Route>& route_options() {
         word<Route>("policy", {"ordered", "latency", "cost", "weighted"}, FIELD(policy),
                     "How Targets are chosen. Only ordered is acted on yet."),
         targets_option(),
-        integer<Route>("retries", FIELD(retries), 0, 100,
-                       "More tries at one Target before the next. Not acted on yet."),
+        integer<Route>(
+            "retries", FIELD(retries), 0, 100,
+            "More tries at one Target before the next, after an overload, a server error, a cut or an empty answer, "
+            "within the Backend's budget of retries."),
         duration<Route>("retry_after_wait", FIELD(retry_after_wait), milliseconds(0),
-                        "The longest wait for a provider's Retry-After before asking it again. Not acted on yet."),
+                        "The longest wait for a provider's Retry-After before asking it again, rather than going to "
+                        "the next Target."),
         text<Route>("hedge", FIELD(hedge), "off \\| auto \\| duration",
                     "Start the next Target when no first token has come. Not acted on yet."),
         boolean<Route>("resume", FIELD(resume),

@@ -130,7 +130,11 @@ class AttemptLoopTest : public ::testing::Test {
           scripts_.pop_front();
           return leg;
         },
-        [this] { return clock_; });
+        [this] { return clock_; },
+        [this](TimePoint at) {
+          clock_ = at;
+          loop_->wake();
+        });
     loop_->on_attempt_end([this](backend::Backend& backend, const AttemptLoop::Tried& tried) {
       told_.push_back(backend.name() + " " + std::string(to_word(tried.outcome.cls)));
     });
@@ -139,6 +143,8 @@ class AttemptLoopTest : public ::testing::Test {
       end_ = end;
     });
   }
+
+  AttemptLoopTest() { route_.settings.retries = 0; }
 
   asio::io_context io_{1};
   record::Metrics metrics_;
@@ -213,6 +219,30 @@ TEST_F(AttemptLoopTest, a_break_after_the_first_token_is_continued_by_the_next_t
   EXPECT_NE(delivery_.text.find(R"("content":"answer")"), std::string::npos) << delivery_.text;
   EXPECT_THAT(told_, ElementsAre("a cut", "b overload", "c answered"));
   EXPECT_EQ(loop_->answered_by()->name(), "a");
+}
+
+TEST_F(AttemptLoopTest, a_target_is_asked_again_as_often_as_the_route_says_and_then_the_next) {
+  route_.settings.retries = 2;
+  EXPECT_EQ(run({fails(C::kOverload, 503), fails(C::kCut), fails(C::kServer, 500), answers({"four"})}), End::kAnswered);
+  EXPECT_THAT(told_, ElementsAre("a overload", "a cut", "a server", "b answered"));
+}
+
+TEST_F(AttemptLoopTest, a_retry_after_that_may_be_waited_for_is) {
+  route_.settings.retry_after_wait = seconds(2);
+  Script limited = fails(C::kRateLimited, 429);
+  limited.opened.refusal.retry_after = milliseconds(1500);
+  const TimePoint before = clock_;
+  EXPECT_EQ(run({limited, answers({"there"})}), End::kAnswered);
+  EXPECT_THAT(told_, ElementsAre("a rate_limited", "a answered"));
+  EXPECT_EQ(clock_, before + milliseconds(1500));
+}
+
+TEST_F(AttemptLoopTest, a_backend_that_asks_for_a_rest_is_left_alone_by_the_next_exchange_too) {
+  Script limited = fails(C::kRateLimited, 429);
+  limited.opened.refusal.retry_after = seconds(30);
+  EXPECT_EQ(run({limited, answers({"b"})}), End::kAnswered);
+  const auto rests = route_.targets[0].backend->condition().rests_until();
+  EXPECT_EQ(rests, clock_ + seconds(30));
 }
 
 TEST_F(AttemptLoopTest, tool_calls_are_held_until_the_end_and_dropped_with_a_break) {

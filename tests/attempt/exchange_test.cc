@@ -81,6 +81,7 @@ class ExchangeTest : public ::testing::Test {
     auto config = std::make_shared<config::Config>();
     config->defaults = timeouts;
     config::Route route;
+    route.retries = 0;
     route::RouteTable::Backends backends;
     for (const auto& [name, upstream] : {std::pair("a", &a_), std::pair("b", &b_)}) {
       config::Backend backend;

@@ -66,6 +66,7 @@ class ReaderLeg final : public Leg {
 class RelayTest : public http::testing::ClientTest {
  protected:
   void SetUp() override {
+    route_.settings.retries = 0;
     asio::basic_socket_acceptor<asio::ip::tcp, Executor> acceptor(loop_, {asio::ip::make_address("127.0.0.1"), 0});
     client_ = Peer::connect(loop_, acceptor.local_endpoint().port(), /*read=*/false);
     stream_ = std::make_shared<http::Stream>(acceptor.accept());
@@ -94,7 +95,7 @@ class RelayTest : public http::testing::ClientTest {
         [this, status](const route::Target&, const api::openai::Resumption*) {
           return std::make_unique<ReaderLeg>(*connection_, limits_, status);
         },
-        [] { return now(); });
+        [] { return now(); }, [](TimePoint) {});
     asio::co_spawn(loop_, attempts_->run(), [this](std::exception_ptr failure, AttemptLoop::End) {
       if (failure) std::rethrow_exception(failure);
       outcome_ = attempts_->tried().back().outcome;

@@ -291,3 +291,68 @@ def test_a_kept_alive_connection_that_the_upstream_closed_meanwhile_is_no_failur
     eventually("the upstream closed", lambda: upstream.connections[0].left_at or upstream.connections[0].transport.is_closing())
     got = chat(served.port)
     assert (got.text, got.attempts) == ("two", 1)
+
+
+# --- the same Target once more ---------------------------------------------------------------------------------
+
+def retrying(gateway, upstream, second_upstream, **route):
+    targets = [{"backend": "a", "model": "m-a"}, {"backend": "b", "model": "m-b"}]
+    return gateway(config_text([openai_backend("a", upstream.port), openai_backend("b", second_upstream.port)],
+                               [{"model": "*", "targets": targets, **route}], defaults=timeouts(2, 2)))
+
+
+@pytest.mark.parametrize("failure", [error(503), error(500), error(529), whole(200, completion("", usage=None)), Reply((Close(),))],
+                         ids=["503", "500", "529", "empty", "cut"])
+def test_passing_trouble_is_asked_once_more_before_the_next(gateway, upstream, second_upstream, failure):
+    served = retrying(gateway, upstream, second_upstream)
+    upstream.script(failure, answer("again"))
+    got = chat(served.port, chat_body(max_tokens=5))
+    assert got.status == 200 and got.json["choices"][0]["message"]["content"] == "again"
+    assert got.header("x-spillway-backend") == "a" and got.attempts == 2 and second_upstream.requests == []
+
+
+@pytest.mark.parametrize("failure", [error(429), error(401), error(404)], ids=["429", "401", "404"])
+def test_what_does_not_pass_is_the_next_ones_turn(gateway, upstream, second_upstream, failure):
+    served = retrying(gateway, upstream, second_upstream, retries=3)
+    upstream.script(failure)
+    got = chat(served.port, chat_body(max_tokens=5))
+    assert got.header("x-spillway-backend") == "b" and got.attempts == 2 and len(upstream.requests) == 1
+
+
+def test_retries_stay_within_the_backends_budget(gateway, upstream, second_upstream):
+    served = retrying(gateway, upstream, second_upstream, retries=1)
+    upstream.script(error(503))
+    for _ in range(40):
+        assert chat(served.port, chat_body(max_tokens=5)).status == 200
+    assert 40 + 10 <= len(upstream.requests) <= 40 + 10 + 8      # ten at the beginning, and a fifth of the first tries
+
+
+def test_a_short_retry_after_is_waited_for_where_the_route_says_so(gateway, upstream, second_upstream):
+    served = retrying(gateway, upstream, second_upstream, retries=0, retry_after_wait="2s")
+    upstream.script(error(429, headers=[("retry-after-ms", "150")]), answer("again"))
+    start = time.monotonic()
+    got = chat(served.port, chat_body(max_tokens=5))
+    assert got.header("x-spillway-backend") == "a" and got.attempts == 2 and time.monotonic() - start >= 0.15
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_retry_after_holds_for_all_requests_to_that_backend(gateway, upstream, second_upstream, status):
+    served = retrying(gateway, upstream, second_upstream, retries=0)
+    upstream.script(error(status, headers=[("Retry-After", "60")]))
+    for _ in range(8):                                           # on several connections, and so on both threads
+        assert chat(served.port, chat_body(max_tokens=5)).header("x-spillway-backend") == "b"
+    assert len(upstream.requests) == 1
+    # Nobody else answers: it is asked all the same.
+    second_upstream.script(error(500))
+    upstream.script(answer("back"))
+    assert chat(served.port, chat_body(max_tokens=5)).header("x-spillway-backend") == "a"
+
+
+def test_a_client_that_leaves_during_a_pause_ends_it(gateway, upstream, second_upstream):
+    served = retrying(gateway, upstream, second_upstream, retry_after_wait="30s")
+    upstream.script(error(429, headers=[("Retry-After", "20")]))
+    with Connection(served.port) as connection:
+        connection.request("POST", "/v1/chat/completions", json.dumps(chat_body()).encode())
+        eventually("it was asked", lambda: upstream.requests)
+    line = served.access_log_lines(1)[0]
+    assert '"client_gone"' in line and second_upstream.requests == []

@@ -91,7 +91,7 @@ struct AnswerAssembler::State {
       if (name == "delta") {
         if (value.is_object()) merge(into["message"], value, name);
       } else if (name == "finish_reason") {
-        if (value.is_string() && value != "" && value != "null") into[name] = value;
+        if (value.is_string() && !value.get_ref<const std::string&>().empty() && value != "null") into[name] = value;
       } else if (into.contains(name)) {
         merge(into[name], value, name);
       } else {
