@@ -86,6 +86,7 @@ Task<AttemptLoop::End> AttemptLoop::run() {
 
 Task<std::optional<AttemptLoop::End>> AttemptLoop::ask(const route::Target& target) {
   sent_.reset();
+  calls_live_ = false;
   delivery_.forget();
   began(target);
   const std::unique_ptr<Leg> leg = make_leg_(target, nullptr);
@@ -124,6 +125,7 @@ std::optional<AttemptLoop::End> AttemptLoop::end_of(const Outcome& outcome) cons
 void AttemptLoop::began(const route::Target& target) {
   held_.clear();
   has_begun_ = false;
+  mismatch_ = false;
   tried_.push_back({target.backend.get(), {}, {}, false});
 }
 
@@ -197,7 +199,6 @@ Task<std::optional<AttemptLoop::End>> AttemptLoop::resume_at(const route::Target
 Task<Outcome> AttemptLoop::resume_by(const route::Target& target, api::openai::Resumption resumption,
                                      std::string overlap) {
   began(target);
-  mismatch_ = false;
   const std::unique_ptr<Leg> leg = make_leg_(target, &resumption);
   leg_ = leg.get();
   Outcome outcome = co_await leg->open();

@@ -263,9 +263,14 @@ TEST_F(AttemptLoopTest, a_break_before_anything_was_shown_is_asked_anew) {
 
 TEST_F(AttemptLoopTest, a_whole_answer_is_never_continued_without_proof) {
   delivery_.whole = true;
-  EXPECT_EQ(run({breaks_after("half an "), answers({event("other words")})}), End::kAnswered);
-  EXPECT_THAT(told_, ElementsAre("a cut", "b answered"));
-  EXPECT_EQ(delivery_.text.find("half an"), std::string::npos) << delivery_.text;
+  start({breaks_after("half an answer, and more of it "), answers({event("other words")})});
+  scripts_.push_back(answers({"the whole"}));  // b, asked anew
+  io_.poll();
+  EXPECT_EQ(end_, End::kAnswered);
+  EXPECT_THAT(told_, ElementsAre("a cut", "b garbage", "b answered"));
+  EXPECT_TRUE(loop_->tried()[1].mismatch);
+  EXPECT_FALSE(loop_->tried()[2].mismatch);
+  EXPECT_EQ(delivery_.text, "the whole|end");
 }
 
 TEST_F(AttemptLoopTest, a_whole_answer_that_nobody_could_end_has_no_author) {
