@@ -127,6 +127,7 @@ threads = 1
 [[backend]]
 name = "provider"
 base_url = "http://127.0.0.1:{upstream}/v1"
+aggregate = "off"  # as the other proxies: an answer that is asked for whole comes whole
 [[route]]
 model = "*"
 targets = [{{ backend = "provider", model = "m" }}]
