@@ -71,8 +71,12 @@ std::vector<std::string> problems_of(const Status& status) {
     for (const AttemptCount& entry : backend.attempts) {
       if (entry.cls == "config") {
         problems.push_back("backend " + backend.name + " refused " + std::to_string(entry.count) +
-                           " request(s) for its credentials or settings (401, 402, 403, 404 or a redirection): look at "
+                           " request(s) for its credentials or settings (401, 403, 404 or a redirection): look at "
                            "its api_key, base_url and model");
+      }
+      if (entry.cls == "quota") {
+        problems.push_back("backend " + backend.name + " refused " + std::to_string(entry.count) +
+                           " request(s) because its account has no money or no quota left");
       }
     }
   }

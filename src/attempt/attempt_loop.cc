@@ -1,5 +1,7 @@
 #include "attempt/attempt_loop.h"
 
+#include <algorithm>
+
 #include "base/ids.h"
 #include "base/json_text.h"
 
@@ -81,6 +83,9 @@ Task<AttemptLoop::End> AttemptLoop::run() {
     const std::optional<End> end = sent_ && goes_on_at(target) ? co_await resume_at(target) : co_await ask(target);
     if (end) co_return *end;
     decide_on_retry(move.target);
+    // Only one other Target is asked whether it holds more.
+    if (too_long_ && too_long_->backend != target.backend.get() && !states_[move.target].again && !delivery_.shown())
+      co_return co_await refuse(*too_long_->leg, too_long_->outcome, *too_long_->backend);
   }
 }
 
@@ -89,13 +94,19 @@ Task<std::optional<AttemptLoop::End>> AttemptLoop::ask(const route::Target& targ
   calls_live_ = false;
   delivery_.forget();
   began(target);
-  const std::unique_ptr<Leg> leg = make_leg_(target, nullptr);
+  std::unique_ptr<Leg> leg = make_leg_(target, nullptr);
   leg_ = leg.get();
   Outcome outcome = co_await attempt(*leg);
   leg_ = nullptr;
   ended(target, std::move(outcome), *leg);
   const Outcome& last = tried_.back().outcome;
   if (const std::optional<End> end = end_of(last)) co_return end;
+  if (last.cls == OutcomeClass::kContext && !too_long_ && another_may_hold_it()) {
+    too_long_ = TooLong{std::move(leg), last, target.backend.get()};
+    co_return std::nullopt;
+  }
+  if (last.cls == OutcomeClass::kClient || last.cls == OutcomeClass::kContext)
+    co_return co_await refuse(*leg, last, *target.backend);
   if (!has_begun_) co_return std::nullopt;
   note_break(last, *leg);
   co_return end_of_break();
@@ -118,7 +129,6 @@ std::optional<AttemptLoop::End> AttemptLoop::end_of(const Outcome& outcome) cons
   if (outcome.cls == OutcomeClass::kAnswered) return End::kAnswered;
   if (aborted_ || (outcome.cls == OutcomeClass::kAbandoned && !outcome.deadline)) return End::kClientGone;
   if (outcome.deadline) return End::kDeadline;
-  if (outcome.cls == OutcomeClass::kClient && !sent_) return End::kRefused;
   return std::nullopt;
 }
 
@@ -215,7 +225,7 @@ Task<Outcome> AttemptLoop::resume_by(const route::Target& target, api::openai::R
     if (outcome.cls == OutcomeClass::kAnswered && !aborted_) co_await leg->finish();
   }
   leg_ = nullptr;
-  if (outcome.cls == OutcomeClass::kStall || outcome.cls == OutcomeClass::kCut)
+  if (outcome.cls == OutcomeClass::kStall || outcome.cls == OutcomeClass::kSlow || outcome.cls == OutcomeClass::kCut)
     sent_->broke_by = outcome.cls == OutcomeClass::kStall ? "idle_timeout" : to_word(outcome.cls);
   sent_->tokens += leg->facts().tokens;
   ended(target, outcome, *leg);
@@ -263,19 +273,27 @@ Task<Outcome> AttemptLoop::attempt(Leg& leg) {
     if (outcome.cls == OutcomeClass::kAnswered && !aborted_) co_await leg.finish();
     co_return outcome;
   }
-  if (outcome.cls == OutcomeClass::kClient) {
-    answered_by_ = tried_.back().backend;
-    const Refusal& refusal = outcome.refusal;
-    api::ApiError in_band{outcome.status, refusal.code.empty() ? std::string_view("invalid_request") : refusal.code,
-                          answered_by_->name() + " refused the request with " + std::to_string(outcome.status) + ": " +
-                              answered_by_->masked(outcome.detail)};
-    in_band.type = refusal.type;
-    if (!refusal.as_it_came) {
-      co_await delivery_.fail(in_band);
-    } else if (!co_await delivery_.refuse(leg, leg.body(), in_band))
-      outcome.cls = OutcomeClass::kAbandoned;
-  }
   co_return outcome;
+}
+
+// The request itself is at fault: the client is told what `leg` says, and no other Target is asked.
+Task<AttemptLoop::End> AttemptLoop::refuse(Leg& leg, const Outcome& outcome, const backend::Backend& backend) {
+  answered_by_ = &backend;
+  const Refusal& refusal = outcome.refusal;
+  api::ApiError in_band{
+      outcome.status, refusal.code.empty() ? std::string_view("invalid_request") : refusal.code,
+      backend.name() + " refused the request with " + std::to_string(outcome.status) + ": " + outcome.detail};
+  in_band.type = refusal.type;
+  if (!refusal.as_it_came) {
+    co_await delivery_.fail(in_band);
+  } else if (!co_await delivery_.refuse(leg, leg.body(), in_band)) {
+    co_return End::kClientGone;
+  }
+  co_return End::kRefused;
+}
+
+bool AttemptLoop::another_may_hold_it() const {
+  return std::ranges::any_of(states_, [](const TargetState& state) { return !state.asked; });
 }
 
 // What of `bytes`, which came with `pull`, goes on now: from the first tool call on nothing does until the answer is

@@ -83,6 +83,8 @@ class AttemptLoop {
   Task<> pause(TimePoint until);
   void decide_on_retry(std::size_t target);
   Task<std::optional<End>> ask(const route::Target& target);
+  Task<End> refuse(Leg& leg, const Outcome& outcome, const backend::Backend& backend);
+  [[nodiscard]] bool another_may_hold_it() const;
   Task<std::optional<End>> resume_at(const route::Target& target);
   Task<Outcome> resume_by(const route::Target& target, api::openai::Resumption resumption, std::string overlap);
   Task<Outcome> attempt(Leg& leg);
@@ -114,9 +116,16 @@ class AttemptLoop {
   bool mismatch_ = false;     // the last Leg did not go on from what the client has
   std::string why_not_;       // sent_ cannot be continued; empty: it may
   std::string held_;          // tool calls that wait for the answer's finish
-  std::string let_pass_;      // what let_pass() gave, where it was held
-  bool has_begun_ = false;    // the Leg under way has given its first token
-  bool calls_live_ = false;   // a part of a tool call has gone to the client
+  // A refusal for the length of the request, kept while one other Target is asked.
+  struct TooLong {
+    std::unique_ptr<Leg> leg;
+    Outcome outcome;
+    const backend::Backend* backend;
+  };
+  std::optional<TooLong> too_long_;
+  std::string let_pass_;     // what let_pass() gave, where it was held
+  bool has_begun_ = false;   // the Leg under way has given its first token
+  bool calls_live_ = false;  // a part of a tool call has gone to the client
   bool pausing_ = false;
   bool aborted_ = false;
 };

@@ -170,9 +170,6 @@ void Exchange::on_attempt_end(backend::Backend& backend, const Tried& tried) {
 api::ApiError Exchange::all_failed() {
   const std::vector<Tried>& attempts = loop_->tried();
   const auto all = [&attempts](auto holds) { return !attempts.empty() && std::ranges::all_of(attempts, holds); };
-  const auto all_are = [&](OutcomeClass cls) {
-    return all([cls](const Tried& one) { return one.outcome.cls == cls; });
-  };
   std::string list;
   std::optional<milliseconds> wait;  // the least that any of them asked for
   for (const Tried& tried : attempts) {
@@ -188,14 +185,14 @@ api::ApiError Exchange::all_failed() {
     error.retry_after = seconds(5);
     return error;
   }
-  const bool all_rate_limited = all_are(OutcomeClass::kRateLimited);
   api::ApiError error{502, "all_targets_failed",
                       "no Target answered, in " + std::to_string(attempts.size()) + " Attempt(s): " + list};
-  if (all_rate_limited) error.status = 429;
-  if (all_are(OutcomeClass::kNoModel)) error.status = 404;
+  if (all([](const Tried& one) { return one.outcome.status == 429; })) error.status = 429;
+  if (all([](const Tried& one) { return one.outcome.cls == OutcomeClass::kNoModel; })) error.status = 404;
   // SDKs repeat a 502, and nobody's waiting mends these (x-should-retry: openai-python, _base_client.py).
   const auto never_heals = [](const Tried& one) {
-    return one.outcome.cls == OutcomeClass::kConfig || one.outcome.cls == OutcomeClass::kNoModel;
+    return one.outcome.cls == OutcomeClass::kConfig || one.outcome.cls == OutcomeClass::kQuota ||
+           one.outcome.cls == OutcomeClass::kNoModel;
   };
   if (!client_.begun() && all(never_heals)) client_.add_header("x-should-retry", "false");
   if (wait) error.retry_after = std::chrono::ceil<seconds>(*wait);

@@ -14,22 +14,28 @@ Blame blame(OutcomeClass cls) {
     case OutcomeClass::kAnswered:
     case OutcomeClass::kAbandoned: return Blame::kNobody;
     case OutcomeClass::kClient:
+    case OutcomeClass::kContext:
     case OutcomeClass::kNoModel: return Blame::kClient;
+    case OutcomeClass::kQuota:
     case OutcomeClass::kConfig: return Blame::kOperator;
     default: return Blame::kBackend;
   }
 }
 
 bool retryable_before_commit(OutcomeClass cls) {
-  return cls != OutcomeClass::kAnswered && cls != OutcomeClass::kAbandoned && cls != OutcomeClass::kClient;
+  return cls != OutcomeClass::kAnswered && cls != OutcomeClass::kAbandoned && cls != OutcomeClass::kClient &&
+         cls != OutcomeClass::kContext;
 }
 
 bool resumable_after_commit(OutcomeClass cls) {
   switch (cls) {
     case OutcomeClass::kStall:
+    case OutcomeClass::kSlow:
     case OutcomeClass::kCut:
     case OutcomeClass::kGarbage:
     case OutcomeClass::kOverload:
+    case OutcomeClass::kRateLimited:
+    case OutcomeClass::kQuota:
     case OutcomeClass::kServer: return true;
     default: return false;
   }
@@ -43,7 +49,9 @@ std::string_view mend_of(const Outcome& outcome) {
     case OutcomeClass::kTimeout:
     case OutcomeClass::kFirstToken:
     case OutcomeClass::kStall:
+    case OutcomeClass::kSlow:
       return "its other Targets answer meanwhile; if it is always so slow, raise the time limits";
+    case OutcomeClass::kQuota: return "its account has no money or no quota left: top it up, or raise its limit";
     case OutcomeClass::kRateLimited: return "ask the provider for higher limits, or send it less";
     case OutcomeClass::kOverload:
     case OutcomeClass::kServer:
@@ -56,7 +64,6 @@ std::string_view mend_of(const Outcome& outcome) {
   }
   switch (outcome.status) {
     case 401: return "the key is refused: check api_key";
-    case 402: return "the account has no money left";
     case 403: return "the key may not do this: check api_key, the account, and the region";
     case 404: return "check base_url and the Target's model";
     default: return outcome.status < 400 ? "name the address that it redirects to in base_url" : "check base_url";

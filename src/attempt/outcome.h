@@ -20,14 +20,17 @@ enum class OutcomeClass {
   kTimeout,      // no header of an answer within first_token_timeout
   kFirstToken,   // a header, then no token within first_token_timeout
   kStall,        // after the first token: nothing for idle_timeout
+  kSlow,         // after the first token: a pace below min_tokens_per_second
   kCut,          // the connection ended within the answer, or before it
   kGarbage,      // not HTTP, not JSON, HTML, a compressed answer, beyond the limits
   kEmpty,        // a whole answer without content
   kOverload,     // 503, 529
   kRateLimited,  // 429
+  kQuota,        // 402, and what else says that the account has nothing left: no money, a spent quota
   kServer,       // other 5xx, 408, an error object with status 200
-  kConfig,       // 3xx, 401, 402, 403, 404 and the like: never heals by itself
+  kConfig,       // 3xx, 401, 403, 404 and the like: never heals by itself
   kNoModel,      // 404: it has no model of the name that the client asked for
+  kContext,      // 400: more than its context holds; one other Target may have a larger one
   kClient,       // 400, 413, 422: the request is at fault; passed through
   kAbandoned,    // the client left, or the deadline passed: no one's fault
 };
@@ -40,7 +43,7 @@ struct Refusal {
   std::string type;
   std::optional<milliseconds> retry_after;  // from the moment when it came
   std::string rate_fields;                  // header fields about rates, as rendered lines
-  bool as_it_came = false;                  // kClient: its body is JSON, and goes to the client byte for byte
+  bool as_it_came = false;                  // kClient, kContext: its body is JSON, and goes to the client byte for byte
 };
 
 struct Outcome {

@@ -1,5 +1,7 @@
 #include "attempt/stream_reader.h"
 
+#include "attempt/error_class.h"
+
 namespace spillway::attempt {
 
 using http::without_byte_order_mark;
@@ -9,7 +11,7 @@ StreamReader::StreamReader(http::ClientConnection& upstream, Limits limits, http
 
 TimePoint StreamReader::wait_until() const {
   if (!open_) return std::min(limits_.first_token_by, limits_.deadline.at());
-  return limits_.deadline.capped(limits_.idle, last_token_at_);
+  return std::min(limits_.deadline.capped(limits_.idle, last_token_at_), limits_.pace.too_slow_at());
 }
 
 Outcome StreamReader::ended(OutcomeClass cls, std::string detail) const {
@@ -32,6 +34,7 @@ Task<Outcome> StreamReader::open() {
     open_ = seen == Seen::kToken || (end_ && end_->cls == OutcomeClass::kAnswered);
     if (open_) {
       first_token_at_ = now();
+      if (limits_.pace.watched()) limits_.pace.begin(first_token_at_);
       co_return ended(OutcomeClass::kAnswered, {});
     }
     if (end_) co_return *end_;
@@ -43,9 +46,13 @@ Task<Outcome> StreamReader::open() {
 Task<Pull> StreamReader::next() {
   // The client has taken what was given last. The upstream's silence counts from here: that the client was slow is not
   // its fault.
-  if (std::exchange(token_in_batch_, false)) last_token_at_ = now();
+  if (std::exchange(token_in_batch_, false)) {
+    last_token_at_ = now();
+    if (limits_.pace.watched()) limits_.pace.pause(last_token_at_ - gave_at_);
+  }
   if (!std::exchange(held_given_, true)) {
     token_in_batch_ = true;
+    gave_at_ = now();
     instead_.clear();
     co_return Pull{held_, end(), calls()};
   }
@@ -61,7 +68,7 @@ Task<Pull> StreamReader::next() {
     const bool had_calls = facts_.calls;
     while (const std::size_t length = look(passed, seen)) {
       if (seen == Seen::kEnd) break;
-      token_in_batch_ |= seen == Seen::kToken;
+      if (seen == Seen::kToken) note_token();
       given_ = passed + length;
       // The first tool call begins a batch of its own: it may have to be held back.
       if (facts_.calls && !had_calls && instead_.empty()) instead_ = upstream_.body().substr(passed, length);
@@ -76,6 +83,13 @@ Task<Pull> StreamReader::next() {
     if (received_ != http::ClientStatus::kOk) co_return end_of_input();
     received_ = co_await upstream_.receive(wait_until());
   }
+}
+
+void StreamReader::note_token() {
+  token_in_batch_ = true;
+  if (!limits_.pace.watched()) return;
+  gave_at_ = now();
+  limits_.pace.token(gave_at_);
 }
 
 std::size_t StreamReader::look(std::size_t offset, Seen& seen) {
@@ -119,7 +133,8 @@ StreamReader::Seen StreamReader::look_at(std::string_view event) {
   // Once each choice is finished nothing can break the answer.
   if (was_finished || is_foreign) return Seen::kNoise;
   if (chunk.kind == Chunk::Kind::kError || is_error) {
-    return failed(OutcomeClass::kServer, chunk.error_message.empty() ? "an error event" : chunk.error_message);
+    return failed(class_of_error(limits_.provider, 200, chunk.error),
+                  chunk.error.message.empty() ? "an error event" : chunk.error.message);
   }
   if (chunk.kind == Chunk::Kind::kNoise) return Seen::kNoise;
   if (chunk.kind == Chunk::Kind::kSeveral) return look_at_several(fields.data);
@@ -175,6 +190,8 @@ Pull StreamReader::end_of_input() {
       outcome.deadline = true;
       return end_with(std::move(outcome));
     }
+    if (open_ && now() >= limits_.pace.too_slow_at())
+      return end_with(ended(OutcomeClass::kSlow, "fewer tokens than min_tokens_per_second"));
     return end_with(open_ ? ended(OutcomeClass::kStall, "no token for idle_timeout")
                           : ended(OutcomeClass::kFirstToken, "no token within first_token_timeout"));
   }

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "attempt/leg.h"
+#include "attempt/pace.h"
 #include "config/config.h"
 #include "http/client.h"
 #include "http/sse.h"
@@ -21,6 +22,8 @@ class StreamReader {
     milliseconds idle{};
     Deadline deadline;
     std::uint64_t max_event = 0;
+    Pace pace{0};
+    std::string_view provider = {};  // whose words an error is in: see class_of_error()
   };
 
   // From a connection whose response header has been read; `received` is how the read that brought it ended.
@@ -48,6 +51,7 @@ class StreamReader {
 
   // Looks at the next whole event of the body behind `offset`; 0: there is none. kEnd may come with 0.
   std::size_t look(std::size_t offset, Seen& seen);
+  void note_token();
   Seen look_at(std::string_view event);
   Seen look_at_several(std::string_view lines);
   Seen failed(OutcomeClass cls, std::string detail);
@@ -70,6 +74,7 @@ class StreamReader {
   std::optional<Outcome> end_;
   TimePoint first_token_at_{};
   TimePoint last_token_at_{};
+  TimePoint gave_at_{};    // when the last next() gave, where the pace is watched
   std::size_t given_ = 0;  // bytes of the body that the last next() gave, or left out behind them
   std::uint64_t events_ = 0;
   bool at_start_ = true;         // no event has come

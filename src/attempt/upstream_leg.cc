@@ -1,6 +1,7 @@
 #include "attempt/upstream_leg.h"
 
 #include "api/openai/chat_answer.h"
+#include "attempt/error_class.h"
 #include "attempt/forward.h"
 #include "attempt/retry_after.h"
 
@@ -218,9 +219,11 @@ Task<Outcome> UpstreamLeg::ask_once(std::shared_ptr<http::ClientConnection> kept
 }
 
 Task<Outcome> UpstreamLeg::open_stream(http::ClientStatus received) {
-  reader_.emplace(*upstream_,
-                  StreamReader::Limits{first_token_by_, target_.timeouts.idle, ask_.deadline, ask_.limits.max_event},
-                  received);
+  reader_.emplace(
+      *upstream_,
+      StreamReader::Limits{first_token_by_, target_.timeouts.idle, ask_.deadline, ask_.limits.max_event,
+                           Pace(target_.timeouts.min_tokens_per_second), target_.backend->settings().preset},
+      received);
   Outcome outcome = co_await reader_->open();
   if (outcome.cls == OutcomeClass::kAnswered) first_token_came(reader_->first_token_at());
   co_return outcome;
@@ -235,8 +238,8 @@ Task<Outcome> UpstreamLeg::read_whole(http::ClientStatus received) {
   using Kind = api::openai::Answer::Kind;
   switch (answer.kind) {
     case Kind::kError:
-      co_return Outcome{OutcomeClass::kServer, 200,
-                        answer.error_message.empty() ? "an error object" : answer.error_message};
+      co_return Outcome{class_of_error(target_.backend->settings().preset, 200, answer.error), 200,
+                        answer.error.message.empty() ? "an error object" : answer.error.message};
     case Kind::kEmpty: co_return Outcome{OutcomeClass::kEmpty, 200, "an answer without content"};
     case Kind::kGarbage:
       co_return Outcome{OutcomeClass::kGarbage, 200,
@@ -284,7 +287,7 @@ Task<Outcome> UpstreamLeg::read_refusal(http::ClientStatus received) {
   outcome.refusal.rate_fields = rate_fields(headers_);
   const std::string location(headers_.get("location"));  // copies: what follows may move the header
   const std::string coding(headers_.get("content-encoding"));
-  const bool pass_through = outcome.cls == OutcomeClass::kClient;
+  bool pass_through = outcome.cls == OutcomeClass::kClient;
   TimePoint until = ask_.deadline.capped(kErrorBodyTime, now());
   http::ClientStatus status = received;
   while (status == http::ClientStatus::kOk && (pass_through || upstream_->body().size() < kErrorBodyBytes)) {
@@ -294,9 +297,10 @@ Task<Outcome> UpstreamLeg::read_refusal(http::ClientStatus received) {
   if (pass_through && status != http::ClientStatus::kComplete) co_return connection_failed(status);
   if (status == http::ClientStatus::kComplete) {
     api::openai::UpstreamError error = api::openai::read_error(upstream_->body());
+    outcome.cls = class_of_error(backend.settings().preset, status_code, error);
+    pass_through = outcome.cls == OutcomeClass::kClient || outcome.cls == OutcomeClass::kContext;
     // Where the Target has a name of its own for the model, the Config is at fault.
-    if (status_code == 404 && target_.quoted_model.empty() && says_no_such_model(error))
-      outcome.cls = OutcomeClass::kNoModel;
+    if (outcome.cls == OutcomeClass::kNoModel && !target_.quoted_model.empty()) outcome.cls = OutcomeClass::kConfig;
     outcome.detail = std::move(error.message);
     outcome.refusal.code = backend.masked(error.code);
     outcome.refusal.type = backend.masked(error.type);

@@ -135,7 +135,6 @@ void warn_idle(const Placed<Backend>& backend, Problems& problems) {
   idle("rate", !value.rate.empty());
   idle("replicas", value.replicas > 1);
   idle("standby", value.standby > 0);
-  idle("min_tokens_per_second", value.timeouts.min_tokens_per_second.value_or(0) > 0);
 }
 
 void warn_idle(const Placed<Route>& route, Problems& problems) {
@@ -145,7 +144,6 @@ void warn_idle(const Placed<Route>& route, Problems& problems) {
   };
   idle("policy", value.policy != "ordered");
   idle("hedge", value.hedge != "off");
-  idle("min_tokens_per_second", value.timeouts.min_tokens_per_second.value_or(0) > 0);
 }
 
 }  // namespace
@@ -243,9 +241,6 @@ void check_routes(const std::vector<Placed<Route>>& routes, const std::vector<Pl
 }
 
 void warn_of_idle_options(const Draft& draft, Problems& problems) {
-  if (draft.defaults.value.min_tokens_per_second > 0) {
-    problems.warn(draft.defaults.of("min_tokens_per_second"), "min_tokens_per_second is not acted on in this version");
-  }
   for (const Placed<Backend>& backend : draft.backends) warn_idle(backend, problems);
   for (const Placed<Route>& route : draft.routes) warn_idle(route, problems);
 }

@@ -262,7 +262,7 @@ const Options<Timeouts>& defaults_options() {
       duration<Timeouts>("answer_timeout", FIELD(answer), milliseconds(1),
                          "For an answer that comes whole, where it may be long and is not streamed from the Backend."),
       number<Timeouts>("min_tokens_per_second", FIELD(min_tokens_per_second),
-                       "A floor over a sliding window of 5 s; 0: off. Not acted on yet."),
+                       "A floor over a sliding window of 5 s, from the first token on; 0: off, at most 1000."),
       duration<Timeouts>("deadline", FIELD(deadline), milliseconds(1), "The whole Exchange, over all Attempts.")};
   return options;
 }

@@ -161,7 +161,7 @@ TEST(Chunk, error_objects_of_several_shapes_are_errors) {
   for (const auto& [data, message] : table) {
     const Read read = chunk(data);
     EXPECT_EQ(read.kind, Kind::kError) << data;
-    EXPECT_EQ(read.error_message, message) << data;
+    EXPECT_EQ(read.error.message, message) << data;
   }
 }
 
@@ -174,7 +174,7 @@ TEST(Chunk, an_error_that_is_void_is_none) {
 }
 
 TEST(Chunk, a_long_error_message_is_cut) {
-  EXPECT_LE(chunk(R"({"error":{"message":")" + std::string(10'000, 'e') + "\"}}").error_message.size(), 300u);
+  EXPECT_LE(chunk(R"({"error":{"message":")" + std::string(10'000, 'e') + "\"}}").error.message.size(), 300u);
 }
 
 TEST(Chunk, json_objects_that_are_no_chunks_are_noise) {
@@ -245,8 +245,8 @@ TEST(Answer, one_without_content_is_empty) {
 TEST(Answer, an_error_object_with_status_200_is_an_error) {
   const Answer read = answer(R"({"error":{"message":"busy"}})");
   EXPECT_EQ(read.kind, Answer::Kind::kError);
-  EXPECT_EQ(read.error_message, "busy");
-  EXPECT_EQ(answer(R"({"error":"busy"})").error_message, "busy");
+  EXPECT_EQ(read.error.message, "busy");
+  EXPECT_EQ(answer(R"({"error":"busy"})").error.message, "busy");
   EXPECT_EQ(answer(R"({"error":null,"choices":[{"message":{"content":"x"}}]})").kind, Answer::Kind::kGood);
 }
 

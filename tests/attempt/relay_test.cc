@@ -335,6 +335,19 @@ TEST_F(RelayTest, comments_do_not_put_off_the_stall) {
   EXPECT_EQ(ended(), OutcomeClass::kStall);
 }
 
+TEST_F(RelayTest, a_trickle_below_the_floor_is_too_slow_though_it_never_stalls) {
+  limits_.pace = Pace(100, milliseconds(100));  // ten tokens in each tenth of a second
+  start();
+  peer().send(kRole + kOne);
+  LoopTimers::Entry timer(timers_, [&] {
+    peer().send(kOne);
+    timer.arm(now() + milliseconds(20));
+  });
+  timer.arm(now());
+  EXPECT_EQ(ended(), OutcomeClass::kSlow);
+  EXPECT_GE(events().size(), kRole.size() + 3 * kOne.size());
+}
+
 TEST_F(RelayTest, the_deadline_ends_a_stream_that_goes_on) {
   limits_.deadline = Deadline::after(milliseconds(60), now());
   start();

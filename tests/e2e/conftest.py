@@ -109,6 +109,12 @@ def second_upstream():
         yield fake
 
 
+@pytest.fixture
+def third_upstream():
+    with FakeUpstream() as fake:
+        yield fake
+
+
 @pytest.fixture(scope="module")
 def module_upstream():
     with FakeUpstream() as fake:

@@ -10,8 +10,8 @@ import pytest
 
 from clock import slow
 from gateway import config_text, openai_backend, timeouts
-from http_client import chat, chat_body, stream_chat
-from replies import Close, Pause, Reply, Silence, answer, begun, error, error_body, events, sse, whole
+from http_client import chat, chat_body, get, stream_chat
+from replies import Close, Pause, Reply, Silence, answer, begun, error, error_body, events, sse, stream, whole
 
 pytestmark = pytest.mark.sanitized
 KEY = "sk-live-0123456789abcdef"
@@ -81,7 +81,7 @@ def test_the_only_target_s_own_code_type_and_rate_fields_are_kept(served, upstre
                           headers=[("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "6m0s")]))
     got = ask(served, streamed)
     assert (got.status, got.error["code"], got.error["type"]) == (429, "insufficient_quota", "insufficient_quota")
-    assert "You exceeded your current quota" in got.error["message"] and "a: rate_limited 429" in got.error["message"]
+    assert "You exceeded your current quota" in got.error["message"] and "a: quota 429" in got.error["message"]
     assert got.header("x-ratelimit-remaining-requests") == "0" and got.header("x-ratelimit-reset-requests") == "6m0s"
 
 
@@ -99,6 +99,44 @@ def test_a_model_that_no_target_has_is_the_client_s_404(gateway, upstream, secon
     got = ask(served, streamed)
     assert (got.status, got.error["code"], got.attempts) == (404, "all_targets_failed", 2)
     assert 'class="no_model"' in served.metrics()
+
+
+# --- by what a provider says --------------------------------------------------------------------------------------
+
+TOO_LONG = error(400, "This model's maximum context length is 4096 tokens", code="context_length_exceeded")
+
+
+@pytest.fixture
+def three(gateway, upstream, second_upstream, third_upstream):
+    return gateway(config_text([openai_backend(name, one.port) for name, one in
+                                zip("abc", (upstream, second_upstream, third_upstream))]))
+
+
+@both
+def test_a_request_that_is_too_long_for_one_target_goes_to_the_next(three, upstream, second_upstream, streamed):
+    upstream.script(TOO_LONG)
+    second_upstream.script(stream(["It fits"]) if streamed else answer("It fits"))
+    got = ask(three, streamed)
+    assert (got.status, got.header("x-spillway-backend"), got.attempts) == (200, "b", 2)
+    assert b"It fits" in got.body
+
+
+@both
+@pytest.mark.parametrize("second", ["too long", "overload"])
+def test_only_one_other_target_is_asked_whether_it_holds_more(three, upstream, second_upstream, third_upstream, streamed, second):
+    upstream.script(TOO_LONG)
+    second_upstream.script(TOO_LONG if second == "too long" else error(503))
+    got = ask(three, streamed)
+    assert (got.status, got.error["code"], got.attempts) == (400, "context_length_exceeded", 2)
+    assert got.header("x-spillway-backend") == ("b" if second == "too long" else "a")
+    assert third_upstream.requests == []
+
+
+def test_an_account_without_money_is_left_and_shouted_about(two, upstream, second_upstream):
+    upstream.script(error(402, "Insufficient Balance"))
+    second_upstream.script(answer())
+    assert ask(two).header("x-spillway-backend") == "b"
+    assert any("no money or no quota" in problem for problem in get(two.admin_port, "/admin/v1/health").json["problems"])
 
 
 @pytest.mark.parametrize("reply", [NO_MODEL, error(401), error(403), whole(404, "<html>Not Found</html>", content_type="text/html")],

@@ -110,6 +110,17 @@ def test_whatever_breaks_it_the_answer_goes_on(two, upstream, second_upstream, e
     seamless(stream_chat(served.port), ENGLISH)
 
 
+def test_a_trickle_below_the_floor_is_left_for_one_that_is_faster(two, upstream, second_upstream):
+    served = two(min_tokens_per_second=4)
+    trickle = [Send(chunk(event)) if i == 0 else step for event in events(list(ENGLISH[30:60]), role=False, finish=None, done=False)
+               for i, step in enumerate((None, Pause(0.35)))]
+    upstream.script(breaking(ENGLISH, 30, *trickle))
+    second_upstream.script(continuing(ENGLISH, "continue_final_message"))
+    got = stream_chat(served.port, timeout=slow(12))
+    seamless(got, ENGLISH)
+    assert any('"reason":"slow"' in comment for comment in got.comments)
+
+
 @pytest.mark.parametrize("at", range(1, len(ENGLISH), 7))
 def test_wherever_it_is_cut_the_answer_goes_on(two, upstream, second_upstream, at):
     served = two()

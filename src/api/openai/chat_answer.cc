@@ -40,20 +40,6 @@ bool is_null(ondemand::value value) {
   return value.type().get(type) || type == json_type::null;
 }
 
-// `message` of an error object, or the error itself where it is a string.
-std::string error_text(ondemand::value value) {
-  json_type type{};
-  std::string_view text;
-  if (value.type().get(type)) return {};
-  if (type == json_type::string) {
-    if (value.get_string().get(text)) return {};
-  } else if (type == json_type::object) {
-    ondemand::object object;
-    if (value.get_object().get(object) || object["message"].get_string().get(text)) return {};
-  }
-  return std::string(text.substr(0, kMaxErrorText));
-}
-
 // A text, or a whole number written out; empty for anything else.
 std::string short_text(ondemand::value value) {
   json_type type{};
@@ -65,6 +51,36 @@ std::string short_text(ondemand::value value) {
   }
   if (type != json_type::string || value.get_string().get(text)) return {};
   return std::string(text.substr(0, kMaxErrorText));
+}
+
+void read_error_members(ondemand::object object, UpstreamError& error) {
+  for (auto field : object) {
+    std::string_view key;
+    ondemand::value member;
+    if (field.unescaped_key().get(key) || field.value().get(member)) return;
+    if (key == "message") {
+      error.message = short_text(member);
+    } else if (key == "type") {
+      error.type = short_text(member);
+    } else if (key == "code") {
+      error.code = short_text(member);
+    }
+  }
+}
+
+// The value of a member `error`: an object, or a text.
+UpstreamError error_of(ondemand::value value) {
+  UpstreamError error;
+  json_type type{};
+  std::string_view text;
+  ondemand::object object;
+  if (value.type().get(type)) return error;
+  if (type == json_type::string) {
+    if (!value.get_string().get(text)) error.message = text.substr(0, kMaxErrorText);
+  } else if (type == json_type::object && !value.get_object().get(object)) {
+    read_error_members(object, error);
+  }
+  return error;
 }
 
 // null, "", {}, [], false: some servers send one with every good chunk.
@@ -240,7 +256,7 @@ Chunk read_chunk(std::string_view data, StreamFacts& facts) {
     } else if (key == "error") {
       if (is_void_error(value)) continue;
       chunk.kind = Chunk::Kind::kError;
-      chunk.error_message = error_text(value);
+      chunk.error = error_of(value);
       return chunk;
     } else if (key == "usage") {
       chunk.usage = !is_null(value);
@@ -368,7 +384,7 @@ Answer read_answer(std::string_view body) {
     if (key == "error") {
       if (is_void_error(value)) continue;
       answer.kind = Answer::Kind::kError;
-      answer.error_message = error_text(value);
+      answer.error = error_of(value);
       return answer;
     }
     if (key == "choices") {
@@ -407,28 +423,8 @@ UpstreamError read_error(std::string_view body) {
   if (!open_object(parser, body, document, object)) return error;
   ondemand::value value;
   json_type type{};
-  if (!object["error"].get(value) && !value.type().get(type) && type != json_type::null) {
-    std::string_view text;
-    if (type == json_type::string) {
-      if (!value.get_string().get(text)) error.message = text.substr(0, kMaxErrorText);
-      return error;
-    }
-    if (value.get_object().get(object)) return error;
-  } else if (object.reset().error()) {
-    return error;
-  }
-  for (auto field : object) {
-    std::string_view key;
-    ondemand::value member;
-    if (field.unescaped_key().get(key) || field.value().get(member)) break;
-    if (key == "message") {
-      error.message = short_text(member);
-    } else if (key == "type") {
-      error.type = short_text(member);
-    } else if (key == "code") {
-      error.code = short_text(member);
-    }
-  }
+  if (!object["error"].get(value) && !value.type().get(type) && type != json_type::null) return error_of(value);
+  if (!object.reset().error()) read_error_members(object, error);
   return error;
 }
 

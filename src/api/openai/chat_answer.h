@@ -35,6 +35,15 @@ struct StreamFacts {
   [[nodiscard]] bool finished() const;
 };
 
+// What a Backend's error body says: `error`, as an object or as a text, or the same members without it around them
+// (Mistral, SiliconFlow). Texts are shortened; a numeric code is written out. Empty where it does not say.
+struct UpstreamError {
+  std::string message;
+  std::string type;
+  std::string code;
+};
+UpstreamError read_error(std::string_view body);
+
 // One `data` of a stream. This is the one place that decides what a token, a finish, a failure and noise is.
 struct Chunk {
   enum class Kind {
@@ -49,7 +58,7 @@ struct Chunk {
   bool token = false;  // a delta carries more than its role: what a reader waits for
   bool usage = false;
   std::int64_t without_role = -1;  // the index of a choice that appears here, and names no role
-  std::string error_message;       // for kError
+  UpstreamError error;             // for kError
 };
 
 // `data` needs ByteBuffer::kPadding readable bytes behind it.
@@ -64,18 +73,9 @@ struct Answer {
     kGarbage,  // not JSON, or no chat completion
   };
   Kind kind = Kind::kGarbage;
-  std::string error_message;  // for kError
+  UpstreamError error;  // for kError
 };
 Answer read_answer(std::string_view body);
-
-// What a Backend's error body says: `error`, as an object or as a text, or the same members without it around them
-// (Mistral, SiliconFlow). Texts are shortened; a numeric code is written out. Empty where it does not say.
-struct UpstreamError {
-  std::string message;
-  std::string type;
-  std::string code;
-};
-UpstreamError read_error(std::string_view body);
 
 // A chunk of a stream that goes on with the answer of another one: what of it is for the client.
 struct Continued {
