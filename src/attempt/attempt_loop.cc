@@ -172,38 +172,55 @@ void AttemptLoop::note_break(const Outcome& outcome, const Leg& leg) {
 Task<std::optional<AttemptLoop::End>> AttemptLoop::resume_at(const route::Target& target) {
   using api::openai::ResumeForm;
   using api::openai::Resumption;
-  const ResumeForm form = target.backend->resume_form();
-  if (form == ResumeForm::kNone && delivery_.shown()) co_return std::nullopt;
+  backend::Backend& backend = *target.backend;
+  const std::vector<ResumeForm> forms = backend.resume_forms(resumable_.model, now_());
+  if (std::ranges::count(forms, ResumeForm::kNone) > 0 && delivery_.shown()) co_return std::nullopt;
   const std::string sent = sent_->text;
-  struct Try {
-    ResumeForm form;
-    std::size_t prefix;
-  };
-  std::vector<Try> tries;
-  if (form != ResumeForm::kReplay && form != ResumeForm::kNone && !resumable_.from_scratch && !sent.empty()) {
-    const std::size_t safe = form == ResumeForm::kAsk ? std::string::npos : safe_prefix(sent);
-    if (safe != 0 && safe != std::string::npos) tries.push_back({form, safe});
-    // Not proved by anything, so only where nothing else is left: what nobody has seen may as well be asked for anew.
-    if (safe != 0 && delivery_.shown()) tries.push_back({form, sent.size()});
-  }
-  if (form == ResumeForm::kAsk && count_characters(sent) < kLeastOverlap) tries.clear();  // too little to find again
-  if (delivery_.shown()) tries.push_back({ResumeForm::kReplay, 0});
-  bool refused = false;
-  for (const Try& next : tries) {
-    if (refused && next.form != ResumeForm::kReplay) continue;
+  bool in_vain = false;  // it does not look at a part of an answer
+  std::vector<ResumeForm> refused;
+  for (const Try& next : resume_tries(forms, sent)) {
+    const bool is_part = next.form != ResumeForm::kReplay && next.form != ResumeForm::kAsk;
+    if (is_part && (in_vain || std::ranges::count(refused, next.form) > 0)) continue;
     Resumption resumption{next.form, sent.substr(0, next.prefix), sent_->tokens, {}};
     if (next.form == ResumeForm::kAsk) resumption.anchor = last_characters(sent, kAnchor);
     Outcome outcome = co_await resume_by(target, std::move(resumption), sent.substr(next.prefix));
     if (const std::optional<End> end = end_of(outcome)) co_return end;
     if (!why_not_.empty()) co_return end_of_break();
     if (sent_->text.size() > sent.size()) co_return std::nullopt;  // it went on, and broke in its turn
-    refused = outcome.cls == OutcomeClass::kClient;
-    if (refused && next.form != ResumeForm::kReplay) target.backend->resume_refused();
-    if (!refused && !mismatch_) co_return std::nullopt;  // it failed as any Attempt may
+    if (outcome.cls == OutcomeClass::kClient) {
+      refused.push_back(next.form);
+    } else if (!mismatch_) {
+      co_return std::nullopt;  // it failed as any Attempt may
+    }
+    in_vain |= is_part && mismatch_ && (next.prefix == sent.size() || !delivery_.shown());
+    if (outcome.cls == OutcomeClass::kClient || next.prefix == sent.size())
+      backend.condition().resume_memory().failed(resumable_.model, next.form, now_());
     if (deadline_.passed(now_())) co_return End::kDeadline;
   }
   if (delivery_.shown()) co_return std::nullopt;
   co_return co_await ask(target);
+}
+
+std::vector<AttemptLoop::Try> AttemptLoop::resume_tries(std::span<const api::openai::ResumeForm> forms,
+                                                        const std::string& sent) const {
+  using api::openai::ResumeForm;
+  std::vector<Try> tries;
+  const bool shown = delivery_.shown();
+  const bool may_be_told = !resumable_.from_scratch && !sent.empty();
+  for (const ResumeForm form : forms) {
+    if (form == ResumeForm::kReplay || form == ResumeForm::kNone || !may_be_told) continue;
+    if (form == ResumeForm::kAsk) {
+      if (shown && count_characters(sent) >= kLeastOverlap) tries.push_back({form, sent.size()});
+      continue;
+    }
+    const std::size_t safe = safe_prefix(sent);
+    if (safe == 0) continue;
+    if (safe != std::string::npos) tries.push_back({form, safe});
+    // Not proved by anything, so only where nothing else is left: what nobody has seen may as well be asked for anew.
+    if (shown) tries.push_back({form, sent.size()});
+  }
+  if (shown) tries.push_back({ResumeForm::kReplay, 0});
+  return tries;
 }
 
 Task<Outcome> AttemptLoop::resume_by(const route::Target& target, api::openai::Resumption resumption,

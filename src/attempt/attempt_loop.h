@@ -29,6 +29,7 @@ class AttemptLoop {
   struct Resumable {
     std::string why_not;        // empty: it may
     bool from_scratch = false;  // only by asking again: a schema or a grammar binds the answer
+    std::string model;          // as the client names it: what was found out about continuing holds for it
     bool calls_whole = true;    // tool calls are held until the answer is finished, so that a cut before it is mended
   };
   AttemptLoop(const route::Route& route, Deadline deadline, Delivery& delivery, Resumable resumable, MakeLeg make_leg,
@@ -86,6 +87,12 @@ class AttemptLoop {
   Task<End> refuse(Leg& leg, const Outcome& outcome, const backend::Backend& backend);
   [[nodiscard]] bool another_may_hold_it() const;
   Task<std::optional<End>> resume_at(const route::Target& target);
+  struct Try {
+    api::openai::ResumeForm form;
+    std::size_t prefix;  // bytes of what was sent that it is told
+  };
+  [[nodiscard]] std::vector<Try> resume_tries(std::span<const api::openai::ResumeForm> forms,
+                                              const std::string& sent) const;
   Task<Outcome> resume_by(const route::Target& target, api::openai::Resumption resumption, std::string overlap);
   Task<Outcome> attempt(Leg& leg);
   Task<Outcome> deliver(Leg& leg);

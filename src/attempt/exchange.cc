@@ -20,6 +20,7 @@ AttemptLoop::Resumable resumable(const api::openai::ChatRequest& chat, const con
   if (chat.n != 1) out.why_not = "n is not 1";
   if (chat.logprobs) out.why_not = "logprobs were asked for";
   out.from_scratch = chat.constrained;
+  out.model = chat.model;
   out.calls_whole = !chat.stream || route.tool_calls == "whole";
   return out;
 }

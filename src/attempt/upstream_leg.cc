@@ -116,7 +116,8 @@ bool UpstreamLeg::aggregates() const {
   const std::string& wish = target_.backend->settings().aggregate;
   if (wish == "off" || ask_.chat.audio) return false;
   if (resumption_ != nullptr || wish == "on") return true;
-  return (ask_.chat.max_tokens < 0 || ask_.chat.max_tokens > kShortAnswer) && target_.backend->condition().streams();
+  return (ask_.chat.max_tokens < 0 || ask_.chat.max_tokens > kShortAnswer) &&
+         target_.backend->condition().streams(now());
 }
 
 TimePoint UpstreamLeg::answer_by() const {
@@ -165,6 +166,7 @@ Task<Outcome> UpstreamLeg::ask_once(std::shared_ptr<http::ClientConnection> kept
   std::vector<asio::const_buffer> many;
   if (resumption_ != nullptr) {
     edits = api::openai::continuation_edits(ask_.chat, *resumption_);
+    append_thinking_off(edits);
   }
   if (asks_for_stream_ && !ask_.chat.stream) api::openai::append_streaming_edits(ask_.chat, edits);
   if (!edits.empty()) {
@@ -218,6 +220,16 @@ Task<Outcome> UpstreamLeg::ask_once(std::shared_ptr<http::ClientConnection> kept
   co_return co_await read_whole(status);
 }
 
+// The answer's text has begun: a model that thinks first would think again.
+void UpstreamLeg::append_thinking_off(std::vector<api::openai::Edit>& edits) const {
+  if (resumption_->prefix.empty() || resumption_->form == api::openai::ResumeForm::kReplay) return;
+  const config::ThinkingSwitch* const off =
+      target_.backend->thinking_switch(target_.quoted_model.empty() ? std::string_view(ask_.chat.model)
+                                                                    : std::string_view(target_.quoted_model).substr(1));
+  if (off == nullptr) return;
+  edits.push_back(api::openai::member_edit(ask_.request.body, ask_.chat, off->object, off->name, off->value));
+}
+
 Task<Outcome> UpstreamLeg::open_stream(http::ClientStatus received) {
   reader_.emplace(
       *upstream_,
@@ -250,7 +262,7 @@ Task<Outcome> UpstreamLeg::read_whole(http::ClientStatus received) {
   }
   if (ask_.chat.stream || resumption_ != nullptr)
     co_return Outcome{OutcomeClass::kGarbage, 200, "a whole answer where a stream was asked for"};
-  if (asks_for_stream_) target_.backend->condition().streams_not();
+  if (asks_for_stream_) target_.backend->condition().streams_not(now());
   first_token_came(now());
   co_return Outcome{OutcomeClass::kAnswered, 200, {}};
 }

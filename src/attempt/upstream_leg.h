@@ -53,6 +53,7 @@ class UpstreamLeg final : public Leg {
   [[nodiscard]] Outcome connection_failed(http::ClientStatus status) const;
   [[nodiscard]] bool aggregates() const;
   [[nodiscard]] TimePoint answer_by() const;
+  void append_thinking_off(std::vector<api::openai::Edit>& edits) const;
   void first_token_came(TimePoint at);
 
   const Context& context_;

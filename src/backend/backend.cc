@@ -56,32 +56,33 @@ void Backend::render_head(std::string_view key) {
     // "Bearer SECRET": an upstream repeats only the secret.
     learn_secret(std::string_view(value.value).substr(value.value.rfind(' ') + 1));
   }
-  // DeepSeek continues under its beta base alone (api-docs.deepseek.com/guides/chat_prefix_completion, read
-  // 2026-11-15).
-  if (settings_.preset == "deepseek" && (origin_.url.path.empty() || origin_.url.path == "/v1"))
-    resume_head_ = "POST /beta/chat/completions HTTP/1.1" + chat_head_.substr(fields_begin);
+  const config::Preset* const preset = config::find_preset(settings_.preset);
+  if (preset != nullptr && !preset->resume_path.empty() && (origin_.url.path.empty() || origin_.url.path == "/v1"))
+    resume_head_ =
+        "POST " + std::string(preset->resume_path) + "/chat/completions HTTP/1.1" + chat_head_.substr(fields_begin);
 }
 
-api::openai::ResumeForm Backend::resume_form() const {
+std::vector<api::openai::ResumeForm> Backend::resume_forms(std::string_view model, TimePoint at) const {
   using api::openai::ResumeForm;
-  constexpr std::array<std::pair<std::string_view, ResumeForm>, 8> kForms{
-      {{"prefix", ResumeForm::kPrefix},
-       {"partial", ResumeForm::kPartial},
-       {"prefix_field", ResumeForm::kPrefixField},
-       {"continue_final_message", ResumeForm::kContinueFinalMessage},
-       {"assistant", ResumeForm::kAssistant},
-       {"ask", ResumeForm::kAsk},
-       {"replay", ResumeForm::kReplay},
-       {"none", ResumeForm::kNone}}};
-  for (const auto& [word, form] : kForms) {
-    if (settings_.resume == word) return form;
+  std::vector<ResumeForm> forms;
+  if (const auto configured = api::openai::resume_form_of(settings_.resume)) {
+    forms.push_back(*configured);
+  } else {
+    const config::Preset* const preset = config::find_preset(is_local() ? settings_.engine : settings_.preset);
+    if (preset != nullptr && !preset->resume.empty()) {
+      forms.push_back(*api::openai::resume_form_of(preset->resume));
+    } else {
+      forms = {ResumeForm::kContinueFinalMessage, ResumeForm::kPrefix, ResumeForm::kPartial};
+    }
+    if (forms.back() != ResumeForm::kAsk) forms.push_back(ResumeForm::kAsk);
+    std::erase_if(forms, [&](ResumeForm form) { return condition_->resume_memory().has_failed(model, form, at); });
   }
-  if (resume_refused_) return ResumeForm::kReplay;
-  if (settings_.preset == "deepseek") return ResumeForm::kPrefix;
-  if (settings_.preset == "dashscope") return ResumeForm::kPartial;
-  if (settings_.preset == "openai") return ResumeForm::kReplay;  // it has no way to continue
-  if (settings_.preset == "ollama") return ResumeForm::kAssistant;
-  return ResumeForm::kContinueFinalMessage;  // llama.cpp, vLLM, SGLang
+  return forms;
+}
+
+const config::ThinkingSwitch* Backend::thinking_switch(std::string_view model) const {
+  if (is_local()) return config::find_thinking_switch(settings_.engine, model);
+  return config::find_thinking_switch(settings_.preset, model);
 }
 
 void Backend::learn_secret(std::string_view secret) {

@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "base/wait_list.h"
 #include "config/config.h"
+#include "config/presets.h"
 #include "http/client.h"
 #include "record/metrics.h"
 
@@ -50,11 +51,12 @@ class Backend {
   [[nodiscard]] const std::string& chat_head() const { return chat_head_; }
   // The same for an answer that is continued, where that has a path of its own.
   [[nodiscard]] const std::string& resume_head() const { return resume_head_.empty() ? chat_head_ : resume_head_; }
-  // How to ask it to go on: what the Config says, else what its preset or engine knows, else what is most common, as
-  // long as it was not refused.
-  [[nodiscard]] api::openai::ResumeForm resume_form() const;
-  // It answered 400 to resume_form(): from now on this thread asks it from scratch.
-  void resume_refused() { resume_refused_ = true; }
+  // How to ask it to go on, in the order in which to try: what the Config says, else what its preset or engine knows,
+  // else what is most common; without what was found not to work with `model`. From scratch is always left, so it is
+  // not named, unless the Config says it; kNone: not at all.
+  [[nodiscard]] std::vector<api::openai::ResumeForm> resume_forms(std::string_view model, TimePoint at) const;
+  // What switches the thinking of `model` off; null: nothing known.
+  [[nodiscard]] const config::ThinkingSwitch* thinking_switch(std::string_view model) const;
 
   // The client's field of that name must give way to one of the Backend's own `headers`.
   [[nodiscard]] bool overrides(std::string_view header_name) const;
@@ -103,7 +105,6 @@ class Backend {
   http::Origin origin_;
   std::string chat_head_;
   std::string resume_head_;
-  bool resume_refused_ = false;
   std::vector<std::string> secrets_;  // longest first
   LocalStatus local_;
   WaitList waiters_;

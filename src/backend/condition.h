@@ -9,6 +9,7 @@
 #include <mutex>
 #include <string>
 
+#include "backend/resume_memory.h"
 #include "backend/retry_budget.h"
 #include "base/time.h"
 
@@ -44,8 +45,12 @@ class Condition {
   [[nodiscard]] RetryBudget& retry_budget() { return retry_budget_; }
 
   // It answered a request for a stream with a whole answer: it cannot stream.
-  void streams_not() { streams_.store(false, std::memory_order_relaxed); }
-  [[nodiscard]] bool streams() const { return streams_.load(std::memory_order_relaxed); }
+  void streams_not(TimePoint at) { whole_until_.store((at + kRemembered).time_since_epoch().count()); }
+  [[nodiscard]] bool streams(TimePoint at) const {
+    return at.time_since_epoch().count() >= whole_until_.load(std::memory_order_relaxed);
+  }
+
+  [[nodiscard]] ResumeMemory& resume_memory() { return resume_memory_; }
 
   // An Attempt was answered.
   Change answered(TimePoint at);
@@ -54,9 +59,10 @@ class Condition {
   std::atomic<std::uint32_t> failures_{0};      // in a row
   std::atomic<std::int64_t> first_failure_{0};  // of these; ticks of Clock
   std::atomic<bool> told_{false};
-  std::atomic<bool> streams_{true};
   std::atomic<std::int64_t> rests_until_{0};  // ticks of Clock
+  std::atomic<std::int64_t> whole_until_{0};  // ticks of Clock
   RetryBudget retry_budget_;
+  ResumeMemory resume_memory_;
 };
 
 // The Conditions of all Backends, by name; they outlive a reload. From any thread.

@@ -9,19 +9,48 @@ namespace {
 // Base URLs, key variables and current models from each provider's own pages:
 // api-docs.deepseek.com/quick_start/pricing, platform.openai.com/docs/models, platform.claude.com/docs,
 // help.aliyun.com/zh/model-studio, and the servers' READMEs.
-constexpr std::array<Preset, 7> kPresets{{
+constexpr std::array<Preset, 9> kPresets{{
     {"deepseek", Dialect::kOpenAi, "https://api.deepseek.com/v1", Tier::kCloud, "cn", "DEEPSEEK_API_KEY",
-     "deepseek-flash", "2026-11-15"},
+     "deepseek-flash", "2026-11-15", "prefix", "/beta"},
     {"openai", Dialect::kOpenAi, "https://api.openai.com/v1", Tier::kCloud, "us", "OPENAI_API_KEY", "gpt-6.2-sol",
-     "2026-11-18"},
+     "2026-11-18", "ask"},
     {"anthropic", Dialect::kAnthropic, "https://api.anthropic.com", Tier::kCloud, "us", "ANTHROPIC_API_KEY", "",
-     "2026-11-24"},
+     "2026-11-24", "ask"},
     {"dashscope", Dialect::kOpenAi, "https://dashscope.aliyuncs.com/compatible-mode/v1", Tier::kCloud, "cn",
-     "DASHSCOPE_API_KEY", "qwen4-max", "2026-11-17"},
-    {"ollama", Dialect::kOpenAi, "http://127.0.0.1:11434/v1", Tier::kEdge, "", "", "", "2026-11-24"},
-    {"llama.cpp", Dialect::kOpenAi, "http://127.0.0.1:8080/v1", Tier::kEdge, "", "", "", "2026-11-24"},
-    {"vllm", Dialect::kOpenAi, "http://127.0.0.1:8000/v1", Tier::kEdge, "", "", "", "2026-11-24"},
+     "DASHSCOPE_API_KEY", "qwen4-max", "2026-11-17", "partial"},
+    {"zhipu", Dialect::kOpenAi, "https://open.bigmodel.cn/api/paas/v4", Tier::kCloud, "cn", "ZHIPU_API_KEY",
+     "glm-5.3-flash", "2026-11-24", "ask"},
+    {"moonshot", Dialect::kOpenAi, "https://api.moonshot.cn/v1", Tier::kCloud, "cn", "MOONSHOT_API_KEY", "kimi-k2.6",
+     "2026-11-24", "partial"},
+    {"ollama", Dialect::kOpenAi, "http://127.0.0.1:11434/v1", Tier::kEdge, "", "", "", "2026-11-24", "assistant"},
+    {"llama.cpp", Dialect::kOpenAi, "http://127.0.0.1:8080/v1", Tier::kEdge, "", "", "", "2026-11-24",
+     "continue_final_message"},
+    {"vllm", Dialect::kOpenAi, "http://127.0.0.1:8000/v1", Tier::kEdge, "", "", "", "2026-11-24",
+     "continue_final_message"},
 }};
+
+// The first row of the preset whose `model` the model's name begins with. No name: it has no switch.
+struct ThinkingRow {
+  std::string_view preset;
+  std::string_view model;
+  ThinkingSwitch off;
+};
+
+// From the same pages; and for open weights from their chat templates, which llama-server and vLLM pass the value to.
+constexpr ThinkingRow kThinking[] = {
+    {"deepseek", "", {"", "thinking", R"({"type":"disabled"})"}},
+    {"dashscope", "qwen4", {"", "reasoning_effort", R"("none")"}},
+    {"dashscope", "qwen3.8", {"", "reasoning_effort", R"("none")"}},
+    {"dashscope", "", {"", "enable_thinking", "false"}},
+    {"zhipu", "glm-5.3", {}},  // always thinks: "disabled" is a 400
+    {"zhipu", "", {"", "thinking", R"({"type":"disabled"})"}},
+    {"moonshot", "kimi-k2.5", {"", "thinking", R"({"type":"disabled"})"}},
+    {"moonshot", "kimi-k2.6", {"", "thinking", R"({"type":"disabled"})"}},
+    {"openai", "", {"", "reasoning_effort", R"("none")"}},
+    {"ollama", "", {"", "reasoning_effort", R"("none")"}},
+    {"llama.cpp", "", {"chat_template_kwargs", "enable_thinking", "false"}},
+    {"vllm", "", {"chat_template_kwargs", "enable_thinking", "false"}},
+};
 
 }  // namespace
 
@@ -30,6 +59,13 @@ std::span<const Preset> presets() { return kPresets; }
 const Preset* find_preset(std::string_view name) {
   for (const Preset& preset : kPresets) {
     if (preset.name == name) return &preset;
+  }
+  return nullptr;
+}
+
+const ThinkingSwitch* find_thinking_switch(std::string_view preset, std::string_view model) {
+  for (const ThinkingRow& row : kThinking) {
+    if (row.preset == preset && model.starts_with(row.model)) return row.off.name.empty() ? nullptr : &row.off;
   }
   return nullptr;
 }

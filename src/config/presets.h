@@ -17,6 +17,10 @@ struct Preset {
   std::string_view key_variable;   // where its SDK looks for the key; empty: it needs none
   std::string_view default_model;  // asked for by the embedded default; empty: not used there
   std::string_view read_on;        // when the provider's pages were read; models are retired within months
+  std::string_view resume = {};    // what `resume = "auto"` tries first; empty: not known
+  // Where its own host is asked to continue, in place of the base URL's path "" or "/v1"; empty: where it is asked
+  // first.
+  std::string_view resume_path = {};
 };
 
 // In the order in which the embedded default asks them.
@@ -24,5 +28,16 @@ std::span<const Preset> presets();
 
 // Null: there is none of that name.
 const Preset* find_preset(std::string_view name);
+
+// A member of a request that switches a model's thinking off: a name at the top, or there the name of an object and a
+// name in it; and the value, as JSON text.
+struct ThinkingSwitch {
+  std::string_view object;  // empty: `name` is at the top
+  std::string_view name;
+  std::string_view value;
+};
+
+// For a model at a Backend with that preset. Null: it cannot be switched off, or nobody knows how.
+const ThinkingSwitch* find_thinking_switch(std::string_view preset, std::string_view model);
 
 }  // namespace spillway::config

@@ -48,6 +48,35 @@ std::string continued(const std::string& body, ResumeForm form, const std::strin
   return joined(body, continuation_edits(good(body), {form, prefix, tokens}));
 }
 
+std::string with_member(const std::string& body, std::string_view object, std::string_view name,
+                        std::string_view value) {
+  return joined(body, {member_edit(Padded(body).view(), good(body), object, name, value)});
+}
+
+TEST(MemberEdit, a_member_is_set_and_all_else_stays) {
+  struct Row {
+    std::string object;
+    std::string name;
+    std::string before;  // members of the body behind its messages
+    std::string after;
+  };
+  const Row table[] = {
+      {"", "thinking", "", R"(,"thinking":1)"},
+      {"", "thinking", R"(,"thinking":{"type":"enabled","x":[1]} ,"a":2)", R"(,"thinking":1 ,"a":2)"},
+      {"", "thinking", R"(,"a":{"thinking":7})", R"(,"a":{"thinking":7},"thinking":1)"},
+      {"kwargs", "think", "", R"(,"kwargs":{"think":1})"},
+      {"kwargs", "think", R"(,"kwargs":{})", R"(,"kwargs":{"think":1})"},
+      {"kwargs", "think", R"(,"kwargs": { } ,"b":1)", R"(,"kwargs": {"think":1 } ,"b":1)"},
+      {"kwargs", "think", R"(,"kwargs":{"a":"}"},"b":1)", R"(,"kwargs":{"think":1,"a":"}"},"b":1)"},
+      {"kwargs", "think", R"(,"kwargs":{"a":1,"think": true },"b":1)", R"(,"kwargs":{"a":1,"think": 1 },"b":1)"},
+      {"kwargs", "think", R"(,"kwargs":null)", R"(,"kwargs":{"think":1})"},
+  };
+  const std::string begin = R"({"model":"m","messages":[{"role":"user","content":"é"}])";
+  for (const Row& row : table) {
+    EXPECT_EQ(with_member(begin + row.before + "}", row.object, row.name, "1"), begin + row.after + "}") << row.before;
+  }
+}
+
 TEST(ChatRequest, the_least_that_is_accepted) {
   const ChatRequest request = good(R"({"model":"m","messages":[]})");
   EXPECT_EQ(request.model, "m");

@@ -20,6 +20,58 @@ TEST(ChatPath, is_what_an_sdk_with_that_base_url_asks_for) {
   EXPECT_EQ(path_of("https://open.bigmodel.cn/api/paas/v4"), "/api/paas/v4/chat/completions");
 }
 
+using Form = api::openai::ResumeForm;
+const TimePoint kAt{seconds(1'000)};
+
+std::vector<Form> forms_of(const std::string& preset, const std::string& resume = "auto",
+                           const std::string& engine = "") {
+  record::Metrics metrics;
+  config::Backend settings;
+  settings.preset = preset;
+  settings.resume = resume;
+  settings.engine = engine;
+  if (engine.empty()) settings.base_url = "http://127.0.0.1:9";
+  return (*Backend::make(settings, metrics.add_thread()))->resume_forms("m", kAt);
+}
+
+TEST(ResumeForms, the_config_goes_before_the_preset_and_that_before_what_is_most_common) {
+  EXPECT_EQ(forms_of("deepseek"), (std::vector{Form::kPrefix, Form::kAsk}));
+  EXPECT_EQ(forms_of("deepseek", "none"), (std::vector{Form::kNone}));
+  EXPECT_EQ(forms_of("moonshot"), (std::vector{Form::kPartial, Form::kAsk}));
+  EXPECT_EQ(forms_of("openai"), (std::vector{Form::kAsk}));
+  EXPECT_EQ(forms_of("ollama"), (std::vector{Form::kAssistant, Form::kAsk}));
+  EXPECT_EQ(forms_of("", "auto", "llama.cpp"), (std::vector{Form::kContinueFinalMessage, Form::kAsk}));
+  EXPECT_EQ(forms_of(""), (std::vector{Form::kContinueFinalMessage, Form::kPrefix, Form::kPartial, Form::kAsk}));
+  EXPECT_EQ(forms_of("", "partial"), (std::vector{Form::kPartial}));
+}
+
+TEST(ResumeForms, what_was_found_not_to_work_is_remembered_for_the_model_and_a_while_by_all_threads) {
+  record::Metrics metrics;
+  config::Backend settings;
+  settings.base_url = "http://127.0.0.1:9";
+  const auto condition = std::make_shared<Condition>();
+  const auto one = *Backend::make(settings, metrics.add_thread(), condition);
+  const auto other = *Backend::make(settings, metrics.add_thread(), condition);
+  one->condition().resume_memory().failed("m", Form::kContinueFinalMessage, kAt);
+  EXPECT_EQ(other->resume_forms("m", kAt), (std::vector{Form::kPrefix, Form::kPartial, Form::kAsk}));
+  EXPECT_EQ(other->resume_forms("n", kAt).size(), 4u);
+  EXPECT_EQ(other->resume_forms("m", kAt + kRemembered).size(), 4u);
+}
+
+TEST(ThinkingSwitch, is_that_of_the_provider_and_the_model) {
+  const auto name_of = [](std::string_view preset, std::string_view model) {
+    const config::ThinkingSwitch* const off = config::find_thinking_switch(preset, model);
+    return off == nullptr ? std::string() : std::string(off->name) + "=" + std::string(off->value);
+  };
+  EXPECT_EQ(name_of("deepseek", "deepseek-flash"), R"(thinking={"type":"disabled"})");
+  EXPECT_EQ(name_of("dashscope", "qwen4-max"), R"(reasoning_effort="none")");
+  EXPECT_EQ(name_of("dashscope", "qwen3-32b"), "enable_thinking=false");
+  EXPECT_EQ(name_of("zhipu", "glm-5.3-flash"), "");
+  EXPECT_EQ(name_of("zhipu", "glm-5.2"), R"(thinking={"type":"disabled"})");
+  EXPECT_EQ(name_of("moonshot", "kimi-k3.1-pro"), "");
+  EXPECT_EQ(name_of("", "m"), "");
+}
+
 class Backends : public ::testing::Test {
  protected:
   std::shared_ptr<Backend> make(config::Backend settings) {

@@ -195,9 +195,25 @@ def test_what_was_found_to_work_is_remembered(gateway, upstream, second_upstream
     second_upstream.script(continuing(ENGLISH, "nothing at all"))
     seamless(stream_chat(served.port), ENGLISH)
     asked = len(second_upstream.requests)
-    assert asked == 2
+    assert asked == 4  # three forms are refused; asked to repeat the end and go on, it does
     seamless(stream_chat(served.port), ENGLISH)
     assert len(second_upstream.requests) == asked + 1  # it is not asked to continue again
+
+
+@pytest.mark.parametrize("preset,form,member", [
+    ("deepseek", "prefix", {"thinking": {"type": "disabled"}}), ("dashscope", "partial", {"enable_thinking": False}),
+    ("vllm", "continue_final_message", {"chat_template_kwargs": {"a": 1, "enable_thinking": False}})])
+def test_thinking_is_off_where_the_text_had_begun_and_only_there(gateway, upstream, second_upstream, preset, form, member):
+    served = gateway(config_text([openai_backend("a", upstream.port, preset="deepseek"),
+                                  openai_backend("b", second_upstream.port, preset=preset)],
+                                 [{"model": "*", "targets": [{"backend": "a"}, {"backend": "b", "model": "qwen3-32b"}]}],
+                                 defaults=timeouts(2, 0.4)), env={"DEEPSEEK_API_KEY": "sk-1234567", "DASHSCOPE_API_KEY": "sk-1234567"})
+    upstream.script(breaking(ENGLISH, 47, Reset()))
+    second_upstream.script(continuing(ENGLISH, form))
+    seamless(stream_chat(served.port, chat_body(stream=True, chat_template_kwargs={"a": 1}, **({"thinking": {"type": "enabled"}} if preset == "deepseek" else {}))), ENGLISH)
+    asked = second_upstream.requests[0].json
+    assert {name: asked[name] for name in member} == member
+    assert "enable_thinking" not in upstream.requests[0].json["chat_template_kwargs"]
 
 
 def test_a_target_that_says_something_else_is_never_spliced_on(two, upstream, second_upstream):

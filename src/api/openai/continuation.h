@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,9 @@ enum class ResumeForm {
   kNone,
 };
 
+// `word`: as in the Config. Nothing for "auto" and for what is no form.
+std::optional<ResumeForm> resume_form_of(std::string_view word);
+
 struct Resumption {
   ResumeForm form = ResumeForm::kReplay;
   std::string prefix;               // what it is told that it has said; empty: from scratch
@@ -31,5 +35,10 @@ struct Resumption {
 
 // What has to change in the body of `request`.
 std::vector<Edit> continuation_edits(const ChatRequest& request, const Resumption& resumption);
+
+// Sets a member of `body`, which is that of `request`, to `value` (JSON text): `name` at the top, or in the object
+// `object` there. Whatever else the client has set stays.
+Edit member_edit(std::string_view body, const ChatRequest& request, std::string_view object, std::string_view name,
+                 std::string_view value);
 
 }  // namespace spillway::api::openai
