@@ -12,7 +12,7 @@ void from_json(const nlohmann::json& in, AttemptCount& entry) {
   in.at("count").get_to(entry.count);
 }
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(BackendStatus, name, tier, url, model, state, detail, pid, restarts, in_flight,
-                                   attempts)
+                                   attempts, failures_in_a_row, last_failure, last_failure_s_ago)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RouteStatus, model, workload, targets, ready)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status, version, pid, uptime_s, config_file, url, threads, connections,
                                    access_log_dropped_bytes, draining, refused_config, needs_restart, backends, routes)
@@ -54,7 +54,9 @@ std::string failures_text(const BackendStatus& backend) {
     if (!out.empty()) out += ", ";
     out += std::to_string(entry.count) + " " + entry.cls;
   }
-  return out.empty() ? "none" : out;
+  if (out.empty()) return "none";
+  if (backend.last_failure.empty()) return out;
+  return out + "; last: " + backend.last_failure + ", " + duration_text(backend.last_failure_s_ago) + " ago";
 }
 
 std::vector<std::string> problems_of(const Status& status) {
@@ -68,16 +70,15 @@ std::vector<std::string> problems_of(const Status& status) {
       problems.push_back("backend " + backend.name + " is " + backend.state +
                          (backend.detail.empty() ? "" : ": " + backend.detail));
     }
-    for (const AttemptCount& entry : backend.attempts) {
-      if (entry.cls == "config") {
-        problems.push_back("backend " + backend.name + " refused " + std::to_string(entry.count) +
-                           " request(s) for its credentials or settings (401, 403, 404 or a redirection): look at "
-                           "its api_key, base_url and model");
-      }
-      if (entry.cls == "quota") {
-        problems.push_back("backend " + backend.name + " refused " + std::to_string(entry.count) +
-                           " request(s) because its account has no money or no quota left");
-      }
+    if (backend.failures_in_a_row == 0) continue;
+    if (backend.last_failure.starts_with("config")) {
+      problems.push_back("backend " + backend.name + " refuses requests for its credentials or settings (" +
+                         backend.last_failure + "): look at its api_key, base_url and model");
+    } else if (backend.last_failure.starts_with("quota")) {
+      problems.push_back("backend " + backend.name +
+                         " refuses requests because its account has no money or no quota "
+                         "left (" +
+                         backend.last_failure + "): top it up, or raise its limit");
     }
   }
   for (const RouteStatus& route : status.routes) {

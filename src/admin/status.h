@@ -24,8 +24,11 @@ struct BackendStatus {
   std::string detail;  // what went wrong last with its Replica; may be empty
   int pid = 0;         // of the Replica; 0: none
   int restarts = 0;
-  std::uint64_t in_flight = 0;         // Attempts
-  std::vector<AttemptCount> attempts;  // ended ones by class, those that are not 0
+  std::uint64_t in_flight = 0;          // Attempts
+  std::vector<AttemptCount> attempts;   // ended ones by class, those that are not 0
+  std::uint32_t failures_in_a_row = 0;  // until now
+  std::string last_failure = {};        // "overload 503"; empty: it never failed
+  double last_failure_s_ago = 0;
 };
 
 struct RouteStatus {

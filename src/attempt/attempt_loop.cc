@@ -135,7 +135,6 @@ std::optional<AttemptLoop::End> AttemptLoop::end_of(const Outcome& outcome) cons
 void AttemptLoop::began(const route::Target& target) {
   held_.clear();
   has_begun_ = false;
-  mismatch_ = false;
   tried_.push_back({target.backend.get(), {}, {}, false});
 }
 
@@ -147,7 +146,6 @@ void AttemptLoop::ended(const route::Target& target, Outcome outcome, const Leg&
     backend.condition().rest_until(now_() + *outcome.refusal.retry_after);
   tried_.back().outcome = std::move(outcome);
   tried_.back().record = leg.record();
-  tried_.back().mismatch = mismatch_;
   if (on_attempt_end_) on_attempt_end_(backend, tried_.back());
 }
 
@@ -189,10 +187,10 @@ Task<std::optional<AttemptLoop::End>> AttemptLoop::resume_at(const route::Target
     if (sent_->text.size() > sent.size()) co_return std::nullopt;  // it went on, and broke in its turn
     if (outcome.cls == OutcomeClass::kClient) {
       refused.push_back(next.form);
-    } else if (!mismatch_) {
+    } else if (outcome.cls != OutcomeClass::kMismatch) {
       co_return std::nullopt;  // it failed as any Attempt may
     }
-    in_vain |= is_part && mismatch_ && (next.prefix == sent.size() || !delivery_.shown());
+    in_vain |= is_part && outcome.cls == OutcomeClass::kMismatch && (next.prefix == sent.size() || !delivery_.shown());
     if (outcome.cls == OutcomeClass::kClient || next.prefix == sent.size())
       backend.condition().resume_memory().failed(resumable_.model, next.form, now_());
     if (deadline_.passed(now_())) co_return End::kDeadline;
@@ -262,11 +260,11 @@ Task<Outcome> AttemptLoop::deliver_rest(Leg& leg, Continuation& continuation) {
       step.events += last.events;
     }
     if (step.mismatch) {
-      mismatch_ = true;
-      co_return Outcome{OutcomeClass::kGarbage, leg.status(), "what it said does not go on from what was sent"};
+      co_return Outcome{OutcomeClass::kMismatch, leg.status(), "what it said does not go on from what was sent"};
     }
     step.events += let_pass(step.calls, pull);
     if (!step.events.empty() && !std::exchange(noted, true)) {
+      tried_.back().resumed = true;
       std::string note = "{\"event\":\"resume\",\"backend\":";
       json::append_string(note, tried_.back().backend->name());
       note += ",\"at_chars\":" + std::to_string(count_characters(sent_->text)) + ",\"reason\":";

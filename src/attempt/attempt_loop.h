@@ -55,7 +55,7 @@ class AttemptLoop {
     const backend::Backend* backend = nullptr;
     Outcome outcome;
     Leg::Record record;
-    bool mismatch = false;  // it said something else than what the client has: no failure of the Backend
+    bool resumed = false;  // the client got from it what another Attempt had left out
   };
   [[nodiscard]] const std::vector<Tried>& tried() const { return tried_; }
   // Whose answer or refusal the client has; null: nobody's yet.
@@ -120,7 +120,6 @@ class AttemptLoop {
   const backend::Backend* answered_by_ = nullptr;
   Leg* leg_ = nullptr;        // the one under way
   std::optional<Sent> sent_;  // once an answer has broken
-  bool mismatch_ = false;     // the last Leg did not go on from what the client has
   std::string why_not_;       // sent_ cannot be continued; empty: it may
   std::string held_;          // tool calls that wait for the answer's finish
   // A refusal for the length of the request, kept while one other Target is asked.

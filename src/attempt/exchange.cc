@@ -147,6 +147,7 @@ void Exchange::tell_condition(backend::Backend& backend, const Outcome& outcome)
   const Blame at_fault = blame(outcome.cls);
   if (at_fault != Blame::kBackend && at_fault != Blame::kOperator) return;
   const auto change = backend.condition().failed(at_fault == Blame::kOperator, now());
+  backend.condition().note_failure({std::string(to_word(outcome.cls)), outcome.status, now()});
   if (change.kind != Kind::kFails) return;
   std::string line = "backend " + backend.name() + " fails: " + std::string(to_word(outcome.cls));
   if (outcome.status != 0) {
@@ -165,7 +166,8 @@ void Exchange::on_attempt_end(backend::Backend& backend, const Tried& tried) {
   events_ += tried.record.events;
   if (tried.record.first_token_ms >= 0)
     first_token_ms_ = to_ms(now() - began_at_) - tried.record.total_ms + tried.record.first_token_ms;
-  if (!tried.mismatch) tell_condition(backend, tried.outcome);
+  if (tried.resumed) backend.series().resumes.add();
+  tell_condition(backend, tried.outcome);
 }
 
 api::ApiError Exchange::all_failed() {
@@ -256,7 +258,8 @@ void Exchange::write_record() {
     for (const Tried& tried : loop_->tried()) {
       line.attempts.push_back({tried.backend->name(), to_word(tried.outcome.cls), tried.outcome.status,
                                tried.record.connect_ms, tried.record.first_token_ms, tried.record.total_ms,
-                               tried.record.repeated, tried.record.upstream_request_id});
+                               tried.record.events, tried.record.repeated, tried.resumed,
+                               tried.record.upstream_request_id});
     }
   }
   context_.access_log.write(line);

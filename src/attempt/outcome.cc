@@ -12,6 +12,7 @@ std::string_view to_word(OutcomeClass cls) { return record::kAttemptClasses[stat
 Blame blame(OutcomeClass cls) {
   switch (cls) {
     case OutcomeClass::kAnswered:
+    case OutcomeClass::kMismatch:
     case OutcomeClass::kAbandoned: return Blame::kNobody;
     case OutcomeClass::kClient:
     case OutcomeClass::kContext:
@@ -24,7 +25,7 @@ Blame blame(OutcomeClass cls) {
 
 bool retryable_before_commit(OutcomeClass cls) {
   return cls != OutcomeClass::kAnswered && cls != OutcomeClass::kAbandoned && cls != OutcomeClass::kClient &&
-         cls != OutcomeClass::kContext;
+         cls != OutcomeClass::kContext && cls != OutcomeClass::kMismatch;
 }
 
 bool resumable_after_commit(OutcomeClass cls) {
@@ -33,6 +34,7 @@ bool resumable_after_commit(OutcomeClass cls) {
     case OutcomeClass::kSlow:
     case OutcomeClass::kCut:
     case OutcomeClass::kGarbage:
+    case OutcomeClass::kMismatch:
     case OutcomeClass::kOverload:
     case OutcomeClass::kRateLimited:
     case OutcomeClass::kQuota:

@@ -32,6 +32,7 @@ enum class OutcomeClass {
   kNoModel,      // 404: it has no model of the name that the client asked for
   kContext,      // 400: more than its context holds; one other Target may have a larger one
   kClient,       // 400, 413, 422: the request is at fault; passed through
+  kMismatch,     // it was asked to go on with an answer, and said something else: no failure of the Backend
   kAbandoned,    // the client left, or the deadline passed: no one's fault
 };
 

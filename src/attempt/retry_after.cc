@@ -39,7 +39,61 @@ bool has_prefix(std::string_view name, std::string_view prefix) {
   return name.size() > prefix.size() && equals_ignore_case(name.substr(0, prefix.size()), prefix);
 }
 
+bool tells_of_rates(std::string_view name) {
+  return has_prefix(name, "x-ratelimit-") || has_prefix(name, "ratelimit-") || has_prefix(name, "anthropic-ratelimit-");
+}
+
+// "1h2m3.5s", "250ms": as Go writes a duration.
+std::optional<double> go_duration_ms(std::string_view text) {
+  double total = 0;
+  if (text.empty()) return std::nullopt;
+  while (!text.empty()) {
+    const std::size_t digits = std::min(text.find_first_not_of("0123456789."), text.size());
+    const auto value = number(text.substr(0, digits));
+    text.remove_prefix(digits);
+    if (!value) return std::nullopt;
+    const auto unit = [&](std::string_view word, double ms) {
+      if (!text.starts_with(word)) return false;
+      total += *value * ms;
+      text.remove_prefix(word.size());
+      return true;
+    };
+    if (!unit("ms", 1) && !unit("h", 3.6e6) && !unit("m", 6e4) && !unit("s", 1e3)) return std::nullopt;
+  }
+  return total;
+}
+
+// From `at` until the moment that a field `…reset…` tells.
+std::optional<double> reset_ms(std::string_view text, std::chrono::system_clock::time_point at) {
+  using Ms = std::chrono::duration<double, std::milli>;
+  constexpr double kSinceEpoch = 1e9;  // a plain number above it is no delay
+  if (const auto seconds = number(text)) {
+    if (*seconds < kSinceEpoch) return *seconds * 1e3;
+    return *seconds * 1e3 - Ms(at.time_since_epoch()).count();
+  }
+  if (const auto duration = go_duration_ms(text)) return duration;
+  std::tm parts{};
+  const std::string terminated(text);
+  const char* const end = ::strptime(terminated.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
+  if (end == nullptr) return std::nullopt;
+  return Ms(std::chrono::system_clock::from_time_t(::timegm(&parts)) - at).count();
+}
+
 }  // namespace
+
+std::optional<milliseconds> used_up_for(const http::Headers& headers, std::chrono::system_clock::time_point at) {
+  std::optional<milliseconds> longest;
+  for (const http::Header& field : headers) {
+    constexpr std::string_view kRemaining = "remaining";
+    if (field.value != "0" || !tells_of_rates(field.name)) continue;
+    std::string name = to_lower(field.name);
+    const std::size_t place = name.find(kRemaining);
+    if (place == std::string::npos) continue;
+    const auto ms = reset_ms(headers.get(name.replace(place, kRemaining.size(), "reset")), at);
+    if (ms && *ms > 0) longest = std::max(longest.value_or(milliseconds(0)), bounded(*ms));
+  }
+  return longest;
+}
 
 std::optional<milliseconds> retry_delay(const http::Headers& headers, std::chrono::system_clock::time_point at) {
   if (const auto ms = number(headers.get("retry-after-ms"))) return bounded(*ms);
@@ -54,8 +108,7 @@ std::optional<milliseconds> retry_delay(const http::Headers& headers, std::chron
 std::string rate_fields(const http::Headers& headers) {
   std::string out;
   for (const http::Header& field : headers) {
-    if (equals_ignore_case(field.name, "retry-after-ms") || has_prefix(field.name, "x-ratelimit-") ||
-        has_prefix(field.name, "ratelimit-") || has_prefix(field.name, "anthropic-ratelimit-")) {
+    if (equals_ignore_case(field.name, "retry-after-ms") || tells_of_rates(field.name)) {
       out.append(field.name).append(": ").append(field.value).append("\r\n");
     }
   }

@@ -21,4 +21,8 @@ inline constexpr milliseconds kLongestRetryAfter = std::chrono::hours(24);
 // rendered lines.
 std::string rate_fields(const http::Headers& headers);
 
+// How long until a limit that is used up is there again: some `…remaining…` of these fields is 0, and its `…reset…`
+// says when, as "6m0s", in seconds, as seconds since 1970, or as a time of RFC 3339. Nothing: none is used up.
+std::optional<milliseconds> used_up_for(const http::Headers& headers, std::chrono::system_clock::time_point at);
+
 }  // namespace spillway::attempt

@@ -202,6 +202,8 @@ Task<Outcome> UpstreamLeg::ask_once(std::shared_ptr<http::ClientConnection> kept
   upstream_request_id_ = request_id_of(headers_);
   fields_.clear();
   append_response_fields(fields_, headers_, *target_.backend);
+  if (const auto rest = used_up_for(headers_, std::chrono::system_clock::now()))
+    target_.backend->condition().rest_until(now() + *rest);
   if (upstream_->status() != 200) co_return co_await read_refusal(status);
   const std::string_view coding = headers_.get("content-encoding");
   if (!coding.empty() && !equals_ignore_case(coding, "identity")) {

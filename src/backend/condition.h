@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "backend/resume_memory.h"
@@ -52,10 +53,30 @@ class Condition {
 
   [[nodiscard]] ResumeMemory& resume_memory() { return resume_memory_; }
 
+  // What it failed of last, for people.
+  struct Failure {
+    std::string cls;  // a word of record::kAttemptClasses
+    int status = 0;   // of its answer; 0: there was none
+    TimePoint at{};
+  };
+  void note_failure(Failure failure) {
+    const std::lock_guard lock(mutex_);
+    last_failure_ = std::move(failure);
+  }
+  // Nothing: it never failed.
+  [[nodiscard]] std::optional<Failure> last_failure() const {
+    const std::lock_guard lock(mutex_);
+    return last_failure_;
+  }
+  // In a row, until now.
+  [[nodiscard]] std::uint32_t failures() const { return failures_.load(std::memory_order_relaxed); }
+
   // An Attempt was answered.
   Change answered(TimePoint at);
 
  private:
+  mutable std::mutex mutex_;  // guards last_failure_
+  std::optional<Failure> last_failure_;
   std::atomic<std::uint32_t> failures_{0};      // in a row
   std::atomic<std::int64_t> first_failure_{0};  // of these; ticks of Clock
   std::atomic<bool> told_{false};

@@ -87,6 +87,8 @@ void append_line(std::string& out, const ExchangeLine& line, std::chrono::system
     if (attempt.connect_ms >= 0) number_field(out, "connect_ms", attempt.connect_ms);
     if (attempt.first_token_ms >= 0) number_field(out, "first_token_ms", attempt.first_token_ms);
     number_field(out, "total_ms", attempt.total_ms);
+    if (attempt.events > 0) count_field(out, "events", attempt.events);
+    if (attempt.resumed) out += ",\"resumed\":true";
     if (attempt.repeated) out += ",\"repeated\":true";
     if (!attempt.upstream_request_id.empty()) text_field(out, "upstream_request_id", attempt.upstream_request_id);
     out += "}";

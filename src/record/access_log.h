@@ -22,7 +22,9 @@ struct AttemptLine {
   double connect_ms = -1;    // -1: the connection was there already
   double first_token_ms = -1;
   double total_ms = 0;
+  std::uint64_t events = 0;                   // of a stream
   bool repeated = false;                      // on a new connection, the kept one being dead
+  bool resumed = false;                       // went on with the answer of an earlier one
   std::string_view upstream_request_id = {};  // the provider's own id of it; empty: it gave none
 };
 

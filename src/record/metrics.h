@@ -51,10 +51,10 @@ class Histogram {
 };
 
 // How an Attempt can end, as a label; the order is that of attempt::OutcomeClass.
-inline constexpr std::array<std::string_view, 20> kAttemptClasses{
+inline constexpr std::array<std::string_view, 21> kAttemptClasses{
     "answered", "resolve", "connect",  "tls",     "timeout",  "first_token",  "stall",
     "slow",     "cut",     "garbage",  "empty",   "overload", "rate_limited", "quota",
-    "server",   "config",  "no_model", "context", "client",   "abandoned"};
+    "server",   "config",  "no_model", "context", "client",   "mismatch",     "abandoned"};
 
 // What one thread knows of one Backend.
 struct BackendSeries {
@@ -62,8 +62,9 @@ struct BackendSeries {
   std::string name;
   std::array<Counter, kAttemptClasses.size()> attempts;  // by class
   Counter in_flight;
-  Counter bytes;   // relayed to clients
-  Counter events;  // of streams
+  Counter bytes;    // relayed to clients
+  Counter events;   // of streams
+  Counter resumes;  // answers of another Attempt that it went on with
   Histogram first_token;
 };
 

@@ -90,6 +90,14 @@ admin::Status Gateway::status() {
   out.refused_config = refused_config_;
   out.needs_restart = needs_restart_;
   describe_backends(out, *config_, fleet_->status(), metrics_.backend_totals());
+  for (admin::BackendStatus& backend : out.backends) {
+    const std::shared_ptr<backend::Condition> condition = conditions_.of(backend.name);
+    const auto failure = condition->last_failure();
+    if (!failure) continue;
+    backend.failures_in_a_row = condition->failures();
+    backend.last_failure = failure->cls + (failure->status == 0 ? "" : " " + std::to_string(failure->status));
+    backend.last_failure_s_ago = to_ms(now() - failure->at) / 1e3;
+  }
   return out;
 }
 

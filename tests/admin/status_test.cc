@@ -72,6 +72,21 @@ TEST(Status, the_text_names_backends_states_and_failures) {
   EXPECT_THAT(text, Not(HasSubstr("problem")));
 }
 
+TEST(Status, the_text_tells_what_a_backend_failed_of_last) {
+  Status status = healthy();
+  status.backends[0].last_failure = "overload 503";
+  status.backends[0].last_failure_s_ago = 61;
+  EXPECT_THAT(to_text(status), HasSubstr("2 overload; last: overload 503, 61 s ago"));
+}
+
+TEST(Health, what_is_mended_is_no_problem_any_more) {
+  Status status = healthy();
+  status.backends[0].last_failure = "quota 402";
+  EXPECT_TRUE(problems(status).empty());
+  status.backends[0].failures_in_a_row = 1;
+  EXPECT_THAT(problems(status), testing::ElementsAre(HasSubstr("no money or no quota")));
+}
+
 TEST(Health, is_ok_while_nothing_is_wrong) {
   EXPECT_EQ(nlohmann::json::parse(health_json(healthy())).at("status"), "ok");
 }
@@ -81,6 +96,8 @@ TEST(Health, tells_each_problem) {
   status.refused_config = "spillway.toml:3:1: error: unknown key";
   status.needs_restart = {"server.threads"};
   status.backends[0].attempts.push_back({"config", 4});
+  status.backends[0].failures_in_a_row = 4;
+  status.backends[0].last_failure = "config 401";
   status.backends[1].state = "failing";
   status.backends[1].detail = "exited with code 1";
   status.routes[0].ready = false;
@@ -88,7 +105,7 @@ TEST(Health, tells_each_problem) {
   EXPECT_EQ(nlohmann::json::parse(health_json(status)).at("status"), "degraded");
   EXPECT_THAT(problems(status),
               testing::UnorderedElementsAre(HasSubstr("unknown key"), HasSubstr("server.threads"),
-                                            HasSubstr("deepseek refused 4"), HasSubstr("exited with code 1"),
+                                            HasSubstr("(config 401)"), HasSubstr("exited with code 1"),
                                             HasSubstr("route *"), HasSubstr("512 bytes")));
 }
 

@@ -36,6 +36,7 @@ constexpr Row kTable[] = {
     {C::kNoModel, "no_model", Blame::kClient, true, false},
     {C::kContext, "context", Blame::kClient, false, false},
     {C::kClient, "client", Blame::kClient, false, false},
+    {C::kMismatch, "mismatch", Blame::kNobody, false, true},
     {C::kAbandoned, "abandoned", Blame::kNobody, false, false},
 };
 

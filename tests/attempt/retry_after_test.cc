@@ -37,6 +37,34 @@ TEST(RetryDelay, a_date_in_each_of_the_three_forms) {
   EXPECT_EQ(delay("Sun, 06 Nov 1994 08:00:00 GMT"), 0);
 }
 
+std::optional<std::int64_t> used_up(std::string_view remaining, std::string_view remaining_value,
+                                    std::string_view reset, std::string_view reset_value) {
+  http::Headers headers;
+  headers.add(remaining, remaining_value);
+  headers.add(reset, reset_value);
+  const auto found = used_up_for(headers, kAt);
+  return found ? std::optional(found->count()) : std::nullopt;
+}
+
+TEST(UsedUp, a_limit_without_rest_holds_until_its_reset_in_each_form) {
+  const auto openai = [](std::string_view remaining, std::string_view reset) {
+    return used_up("x-ratelimit-remaining-requests", remaining, "X-RateLimit-Reset-Requests", reset);
+  };
+  EXPECT_EQ(openai("0", "6m0s"), 360'000);
+  EXPECT_EQ(openai("0", "1h2m3.5s"), 3'723'500);
+  EXPECT_EQ(openai("0", "17ms"), 17);
+  EXPECT_EQ(openai("0", "2.5"), 2'500);
+  EXPECT_EQ(openai("1", "6m0s"), std::nullopt);
+  EXPECT_EQ(openai("0", "soon"), std::nullopt);
+  EXPECT_EQ(openai("0", "0s"), std::nullopt);
+  EXPECT_EQ(used_up("RateLimit-Remaining", "0", "ratelimit-reset", "30"), 30'000);
+  EXPECT_EQ(
+      used_up("anthropic-ratelimit-tokens-remaining", "0", "anthropic-ratelimit-tokens-reset", "1994-11-06T08:49:47Z"),
+      10'000);
+  EXPECT_EQ(used_up("x-ratelimit-remaining-requests", "0", "x-ratelimit-reset-tokens", "6m0s"), std::nullopt);
+  EXPECT_EQ(used_up("x-remaining", "0", "x-reset", "6"), std::nullopt);
+}
+
 TEST(RetryDelay, is_bounded) {
   EXPECT_EQ(delay("999999999999999999999"), kLongestRetryAfter.count());
   EXPECT_EQ(delay("Sun, 06 Nov 2044 08:50:07 GMT"), kLongestRetryAfter.count());

@@ -10,7 +10,7 @@ import pytest
 from clock import eventually
 from gateway import config_text, openai_backend, run
 from http_client import Connection, call, chat, chat_body, get, open_stream, stream_chat
-from replies import Hold, answer, begun, error, events
+from replies import Hold, Reset, answer, begun, error, events, stream
 
 SAMPLE = re.compile(r'^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{(?:[a-zA-Z_]\w*="(?:[^"\\\n]|\\["\\n])*",?)*\})? (\S+)$')
 
@@ -97,11 +97,23 @@ def test_status_in_words_and_in_json(served, upstream):
     assert "BACKEND" in text and "route *: a" in text
 
 
+def test_a_resume_is_told_in_metrics_and_log_and_the_break_in_status(gateway, upstream, second_upstream):
+    served = gateway(config_text([openai_backend("a", upstream.port), openai_backend("b", second_upstream.port, resume="prefix")]))
+    upstream.script(begun(events(["The sky ", "is blue ", "and "], finish=None, done=False)) + [Reset()])
+    second_upstream.script(stream(events([" blue ", "and wide."], role=False)))
+    assert stream_chat(served.port).text == "The sky is blue and wide."
+    line = json.loads(served.access_log_lines(1)[0])
+    assert [(one["backend"], one["class"], one.get("resumed", False)) for one in line["attempts"]] == [("a", "cut", False), ("b", "answered", True)]
+    assert 'spillway_resumes_total{backend="b"} 1' in served.metrics() and 'spillway_resumes_total{backend="a"} 0' in served.metrics()
+    told = run("status", "--admin", f"127.0.0.1:{served.admin_port}", home=served.home)
+    assert "1 cut; last: cut 200, 0 s ago" in told.stdout
+
+
 def test_a_backend_that_refuses_our_key_shows_in_health(served, upstream):
     upstream.script(error(401))
     assert chat(served.port).status == 502
     told = json.loads(get(served.admin_port, "/admin/v1/health").body)
-    assert told["status"] == "degraded" and "a refused 1" in told["problems"][0]
+    assert told["status"] == "degraded" and "a refuses requests for its credentials or settings (config 401)" in told["problems"][0]
 
 
 def test_the_admin_plane_knows_reading_alone(served):
@@ -130,12 +142,12 @@ def test_the_log_tells_once_that_a_backend_fails_and_once_that_it_answers_again(
     assert "12 failure(s)" in told(served)[1]
 
 
-@pytest.mark.parametrize("status,mend", [(401, "api_key"), (402, "money"), (404, "base_url")])
-def test_what_only_the_operator_can_mend_is_told_at_once(served, upstream, status, mend):
+@pytest.mark.parametrize("status,cls,mend", [(401, "config", "api_key"), (402, "quota", "money"), (404, "config", "base_url")])
+def test_what_only_the_operator_can_mend_is_told_at_once(served, upstream, status, cls, mend):
     upstream.script(error(status))
     for _ in range(3):
         chat(served.port)
-    assert [line.split(",")[0] for line in told(served)] == [f"fails: config {status}"] and mend in served.stderr
+    assert [line.split(",")[0] for line in told(served)] == [f"fails: {cls} {status}"] and mend in served.stderr
 
 
 def test_a_failure_now_and_then_and_a_client_s_own_are_no_news(served, upstream):

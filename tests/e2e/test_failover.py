@@ -348,6 +348,13 @@ def test_a_retry_after_holds_for_all_requests_to_that_backend(gateway, upstream,
     assert chat(served.port, chat_body(max_tokens=5)).header("x-spillway-backend") == "a"
 
 
+def test_a_rate_limit_that_is_used_up_holds_before_the_provider_says_429(gateway, upstream, second_upstream):
+    served = retrying(gateway, upstream, second_upstream, retries=0)
+    upstream.script(answer(headers=[("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "1m30s")]))
+    backends = [chat(served.port, chat_body(max_tokens=5)).header("x-spillway-backend") for _ in range(6)]
+    assert backends == ["a", "b", "b", "b", "b", "b"]
+
+
 def test_a_client_that_leaves_during_a_pause_ends_it(gateway, upstream, second_upstream):
     served = retrying(gateway, upstream, second_upstream, retry_after_wait="30s")
     upstream.script(error(429, headers=[("Retry-After", "20")]))
