@@ -25,7 +25,7 @@ LAYERS = (
     {"base"},
     {"api", "http", "config"},
     {"route", "admit", "cache", "record", "backend"},
-    {"attempt", "fleet", "plan", "bench"},
+    {"attempt", "fleet", "plan", "bench", "simulate"},
     {"admin"},
     {"serve"},
     {"cli"},

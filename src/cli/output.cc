@@ -7,6 +7,15 @@
 
 namespace spillway::cli {
 
+namespace {
+
+std::string count_text(std::size_t mistakes) {
+  if (mistakes == 0) return {};
+  return std::to_string(mistakes) + (mistakes == 1 ? " mistake" : " mistakes") + "; nothing was started\n";
+}
+
+}  // namespace
+
 bool print(std::string_view text) {
   const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
   return std::fflush(stdout) == 0 && written;
@@ -22,10 +31,14 @@ void print_problems(const config::Loaded& loaded) {
   std::string text;
   for (const config::Problem& problem : loaded.problems) text += problem.to_string() + "\n";
   for (const config::Problem& warning : loaded.warnings) text += warning.to_string() + "\n";
-  if (!loaded.problems.empty()) {
-    text += std::to_string(loaded.problems.size()) + (loaded.problems.size() == 1 ? " mistake" : " mistakes") +
-            "; nothing was started\n";
-  }
+  text += count_text(loaded.problems.size());
+  std::fwrite(text.data(), 1, text.size(), stderr);
+}
+
+void print_problems(const std::vector<config::Problem>& problems) {
+  std::string text;
+  for (const config::Problem& problem : problems) text += problem.to_string() + "\n";
+  text += count_text(problems.size());
   std::fwrite(text.data(), 1, text.size(), stderr);
 }
 

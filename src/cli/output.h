@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "config/load.h"
@@ -18,6 +19,8 @@ void print_error(const Error& error);
 
 // Problems, then warnings, on stderr; a last line counts the problems.
 void print_problems(const config::Loaded& loaded);
+// The same for mistakes of another file.
+void print_problems(const std::vector<config::Problem>& problems);
 
 // "98.4 MB": powers of 1000, as model pages tell sizes.
 std::string size_text(std::uint64_t bytes);
