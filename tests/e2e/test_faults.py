@@ -1,0 +1,228 @@
+"""Every fault that the simulated provider knows, through the gateway: once streaming, once not. The client gets the answer
+that the provider would have given, byte for byte, and what came before the fault came live."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from clock import eventually, slow
+from gateway import binary, config_text, openai_backend, timeouts
+from http_client import CHAT, Connection, chat, chat_body, open_stream, stream_chat
+from simulated import Simulated
+
+pytestmark = pytest.mark.sanitized
+TOOLS = [{"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}]
+FAULTS = [line.split()[0] for line in
+          subprocess.run([str(binary()), "simulate", "--faults"], capture_output=True, text=True).stdout.splitlines()] if binary().exists() else []
+FAULTS += ["400", "401", "404", "408", "413", "422", "429", "500", "502", "529"]
+# What is the client's own fault goes to the client.
+PASSED = {"400": 400, "413": 413, "422": 422, "early_413": 413}
+# Nothing is wrong with these: the first provider's own answer is the client's.
+HARMLESS = {"no_done", "crlf", "multi_line", "big_event"}
+# They strike only who is asked to go on.
+CONTINUING = {"refuse_prefix", "echo_prefix", "repeat_words", "other_words", "fold_space"}
+# The client has seen reasoning, and gets the answer from its beginning.
+IN_REASONING = {"reasoning_stall", "reasoning_cut"}
+
+
+@pytest.fixture
+def simulate(tmp_path):
+    """simulate(script=…, **profile) → a running Simulated."""
+    started: list[Simulated] = []
+
+    def start(*arguments: str, **profile) -> Simulated:
+        started.append(Simulated(tmp_path / f"simulated-{len(started)}", profile, arguments))
+        return started[-1]
+    yield start
+    for one in started:
+        one.stop()
+
+
+def ask(port: int, streamed: bool, **more):
+    """(text, tool calls, the answer) of one question, as a client reads it."""
+    body = chat_body("Why is the sky blue?", stream=streamed, **more)
+    if not streamed:
+        got = chat(port, body, timeout=slow(10))
+        message = got.json["choices"][0]["message"] if got.status == 200 else {}
+        return message.get("content"), [call["function"] for call in message.get("tool_calls", [])], got
+    got = stream_chat(port, body, timeout=slow(10))
+    calls: dict[int, dict] = {}
+    for part in got.chunks:
+        for call in (part["choices"][0]["delta"].get("tool_calls") or []) if part.get("choices") else []:
+            known = calls.setdefault(call["index"], {"name": call["function"].get("name"), "arguments": ""})
+            known["arguments"] += call["function"]["arguments"]
+    return got.text, list(calls.values()), got
+
+
+def whole(got, streamed: bool) -> None:
+    if streamed:
+        assert got.torn is None and got.errors == [], got.errors
+        assert len(got.roles) == 1 and len(got.finish_reasons) == 1 and got.done == 1
+        assert len({part["id"] for part in got.chunks}) == 1
+    else:
+        assert got.status == 200, got.body
+
+
+def served_by(gateway, *ports: int, **more):
+    return gateway(config_text([openai_backend(name, port, **more) for name, port in zip("abcd", ports)],
+                               defaults=timeouts(0.6, 0.4)))
+
+
+both = pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
+
+
+@both
+@pytest.mark.parametrize("fault", sorted(set(FAULTS) - CONTINUING))
+def test_the_answer_survives(gateway, simulate, fault, streamed):
+    tools = {"tools": TOOLS} if "call" in fault else {}
+    profile = {"tool_calls": 2 if tools else 0, "reasoning_tokens": 6 if "reasoning" in fault else 0}
+    first, second = simulate("--script", fault, **profile), simulate(model="simulated-2", **profile)
+    expected, expected_calls, _ = ask(second.port, streamed, **tools)
+    served = served_by(gateway, first.port, second.port, **({"min_tokens_per_second": 20} if fault == "trickle" else {}))
+    if fault in PASSED:
+        assert chat(served.port, chat_body(stream=streamed)).status == PASSED[fault] and second.stats["requests"] == 1
+        return
+    text, calls, got = ask(served.port, streamed, **tools)
+    whole(got, streamed)
+    assert (text, calls) == (expected, expected_calls)
+    assert first.stats["requests"] == 1
+    assert second.stats["requests"] == (1 if fault in HARMLESS else 2)
+
+
+@pytest.mark.parametrize("fault", ["reset", "end", "stall", "error_event", "bad_json", "bad_chunk", "cut_in_character", "cut_in_word", "cut_in_field"])
+def test_what_came_before_the_fault_came_live(gateway, simulate, fault):
+    slow_one = {"tokens_per_second": 50, "tokens": 40}
+    first = simulate(script=["it"], fault=[{"name": "it", "kind": fault, "at": 0.5}], **slow_one)
+    second = simulate(**slow_one)
+    expected, _, _ = ask(second.port, True)
+    served = served_by(gateway, first.port, second.port)
+    with Connection(served.port, timeout=slow(10)) as connection:
+        reader = open_stream(connection, chat_body("Why is the sky blue?", stream=True))
+        while '"content":"' not in reader.next():
+            pass
+        assert second.stats["requests"] == 1                     # nobody had to help yet
+        assert reader.rest().text == expected and second.stats["requests"] == 2
+
+
+@both
+@pytest.mark.parametrize("fault", sorted(CONTINUING))
+@pytest.mark.parametrize("break_", ["reset", "cut_in_word"])
+def test_one_that_goes_on_in_a_wrong_way_is_never_spliced_on(gateway, simulate, fault, break_, streamed):
+    breaks = {"fault": [{"name": "it", "kind": break_, "at": 0.6}]}
+    first, odd, good = simulate(script=["it"], **breaks), simulate("--script", fault), simulate()
+    expected, _, _ = ask(good.port, streamed)
+    served = served_by(gateway, first.port, odd.port, good.port)
+    text, _, got = ask(served.port, streamed)
+    whole(got, streamed)
+    assert text == expected
+
+
+@both
+def test_the_second_and_the_third_leg_break_too(gateway, simulate, streamed):
+    breaks = [simulate(script=["it"], tokens=80, fault=[{"name": "it", "kind": kind, "at": at}])
+              for kind, at in (("cut_in_word", 0.3), ("stall", 0.4), ("error_event", 0.5))]
+    good = simulate(tokens=80)
+    expected, _, _ = ask(good.port, streamed)
+    served = served_by(gateway, *(one.port for one in breaks), good.port)
+    text, _, got = ask(served.port, streamed)
+    whole(got, streamed)
+    assert text == expected and good.stats["requests"] == 2
+
+
+FORMS = ["prefix", "partial", "prefix_field", "continue_final_message", "assistant", "ask", "replay"]
+
+
+@both
+@pytest.mark.parametrize("refuses", [False, True], ids=["knows it", "answers 400"])
+@pytest.mark.parametrize("form", FORMS)
+def test_each_form_against_one_that_insists_on_it_and_one_that_refuses_all(gateway, simulate, form, refuses, streamed):
+    first = simulate(script=["it"], fault=[{"name": "it", "kind": "cut_in_word", "at": 0.5}])
+    second = simulate(resume=[] if refuses or form in ("ask", "replay") else [form])
+    expected, _, _ = ask(second.port, streamed)
+    served = served_by(gateway, first.port, second.port, resume=form)
+    text, _, got = ask(served.port, streamed)
+    whole(got, streamed)
+    assert text == expected
+    told = second.requests[-1]["form"]
+    if not refuses and streamed:
+        assert told == ("" if form == "replay" else form)
+
+
+# --- many at once ------------------------------------------------------------------------------------------------
+
+KINDS = ["reset", "end", "stall", "error_event", "bad_json", "bad_chunk", "cut_in_character", "cut_in_word", "cut_in_field", "503"]
+
+
+async def stream_of(reader, writer, content: str) -> str:
+    body = json.dumps(chat_body(content, stream=True)).encode()
+    writer.write(f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 "), head
+    payload = bytearray()
+    while size := int(await reader.readline(), 16):
+        payload += (await reader.readexactly(size + 2))[:size]
+    await reader.readline()
+    events = [event[6:] for event in bytes(payload).split(b"\n\n") if event.startswith(b"data:")]
+    assert events[-1] == b"[DONE]", payload[-300:]
+    return "".join(choice["delta"].get("content") or "" for event in events[:-1] for choice in json.loads(event)["choices"])
+
+
+async def streams(port: int, contents: list[str], at_once: int) -> list[str]:
+    """The answers, over `at_once` connections that are kept."""
+    answers, left = [""] * len(contents), iter(range(len(contents)))
+
+    async def client() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for i in left:
+            answers[i] = await stream_of(reader, writer, contents[i])
+        writer.close()
+    await asyncio.wait_for(asyncio.gather(*(client() for _ in range(at_once))), slow(100))
+    return answers
+
+
+def breaking_profile(share: float) -> dict:
+    return {"fault": [{"kind": kind, "probability": share / len(KINDS)} for kind in KINDS]}
+
+
+@pytest.mark.timeout(60)
+def test_500_streams_at_once_of_which_a_fifth_breaks_are_all_whole(gateway, simulate):
+    first, second = simulate(tokens_per_second=50, **breaking_profile(0.2)), simulate(tokens_per_second=50)
+    served = served_by(gateway, first.port, second.port)
+    questions = [f"question {i}" for i in range(500)]
+    expected = asyncio.run(streams(second.port, questions, 500))
+    assert len(set(expected)) == 500
+    assert asyncio.run(streams(served.port, questions, 500)) == expected
+    stats = first.stats
+    assert stats["requests"] == 500 and 60 <= stats["broken"] + stats["clients_left"] <= 140
+
+
+def descriptors(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def resident_kib(pid: int) -> int:
+    return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text()).group(1))
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.skipif(os.environ.get("SPILLWAY_BUILD") in ("asan", "tsan"), reason="a sanitizer keeps memory of its own")
+def test_20_000_streams_leave_neither_memory_nor_descriptors_behind(gateway, simulate):
+    quick = {"tokens_per_second": 0, "first_token": "0ms", "tokens": 10}
+    kinds = [kind for kind in KINDS if kind != "stall"]
+    first = simulate("--json", **quick, fault=[{"kind": kind, "probability": 0.2 / len(kinds)} for kind in kinds])
+    second = simulate("--json", **quick)
+    served = served_by(gateway, first.port, second.port)
+    questions = [f"question {i % 7}" for i in range(10_000)]
+    asyncio.run(streams(served.port, questions[:2_000], 50))     # pools and buffers fill
+    before = resident_kib(served.pid), descriptors(served.pid)
+    for _ in range(2):
+        assert "" not in asyncio.run(streams(served.port, questions, 50))
+    eventually("connections are closed", lambda: descriptors(served.pid) <= before[1] + 8)
+    assert resident_kib(served.pid) < before[0] + 8_192
