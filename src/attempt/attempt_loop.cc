@@ -174,7 +174,8 @@ Task<std::optional<AttemptLoop::End>> AttemptLoop::resume_at(const route::Target
   const std::vector<ResumeForm> forms = backend.resume_forms(resumable_.model, now_());
   if (std::ranges::count(forms, ResumeForm::kNone) > 0 && delivery_.shown()) co_return std::nullopt;
   const std::string sent = sent_->text;
-  bool in_vain = false;  // it does not look at a part of an answer
+  bool in_vain = false;  // it does not look at a part of an answer, or folds its white space
+  said_.clear();
   std::vector<ResumeForm> refused;
   for (const Try& next : resume_tries(forms, sent)) {
     const bool is_part = next.form != ResumeForm::kReplay && next.form != ResumeForm::kAsk;
@@ -190,6 +191,8 @@ Task<std::optional<AttemptLoop::End>> AttemptLoop::resume_at(const route::Target
     } else if (outcome.cls != OutcomeClass::kMismatch) {
       co_return std::nullopt;  // it failed as any Attempt may
     }
+    in_vain |=
+        is_part && outcome.cls == OutcomeClass::kMismatch && alike_but_for_white_space(said_, sent.substr(next.prefix));
     in_vain |= is_part && outcome.cls == OutcomeClass::kMismatch && (next.prefix == sent.size() || !delivery_.shown());
     if (outcome.cls == OutcomeClass::kClient || next.prefix == sent.size())
       backend.condition().resume_memory().failed(resumable_.model, next.form, now_());
@@ -230,11 +233,13 @@ Task<Outcome> AttemptLoop::resume_by(const route::Target& target, api::openai::R
   if (aborted_) outcome = Outcome{OutcomeClass::kAbandoned, 0, "the client left"};
   // A refused prefix is the Backend's way to say that it cannot continue, never the client's fault.
   if (outcome.cls == OutcomeClass::kAnswered) {
-    Splice splice = resumption.form == api::openai::ResumeForm::kAsk ? Splice::behind(resumption.anchor)
-                                                                     : Splice(resumption.prefix, std::move(overlap));
+    Splice splice = resumption.form == api::openai::ResumeForm::kAsk
+                        ? Splice::behind(resumption.anchor)
+                        : Splice(resumption.prefix, std::move(overlap), std::exchange(said_, {}));
     Continuation continuation(sent_->first, std::move(splice), sent_->tokens);
     outcome = co_await deliver_rest(*leg, continuation);
     sent_->text += continuation.passed();
+    if (outcome.cls == OutcomeClass::kMismatch) said_ = continuation.said();
     if (continuation.opaque()) why_not_ = "more than text was sent: an image or a second choice";
     if (calls_live_) why_not_ = "a tool call was sent as it came";
     if (outcome.cls == OutcomeClass::kAnswered && !aborted_) co_await leg->finish();

@@ -130,6 +130,7 @@ class AttemptLoop {
   };
   std::optional<TooLong> too_long_;
   std::string let_pass_;     // what let_pass() gave, where it was held
+  std::string said_;         // by the Target that is asked to go on, when it was told less and did not
   bool has_begun_ = false;   // the Leg under way has given its first token
   bool calls_live_ = false;  // a part of a tool call has gone to the client
   bool pausing_ = false;

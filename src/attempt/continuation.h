@@ -26,6 +26,8 @@ class Continuation {
   // Nothing more comes.
   Step end();
 
+  // After a mismatch: the beginning of what it said.
+  [[nodiscard]] const std::string& said() const { return splice_.said(); }
   // What of its text the client got.
   [[nodiscard]] const std::string& passed() const { return passed_; }
   // Something that is no text came with it.

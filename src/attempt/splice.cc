@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
 
 namespace spillway::attempt {
 
@@ -96,36 +97,89 @@ Splice::Step Splice::look_for_anchor(bool at_end) {
   for (std::size_t from = 0; from < held_.size() && from <= kAnchorWithin; ++from) {
     const std::size_t end = end_of_folded(held_, from, anchor_);
     if (end == std::string::npos) continue;
-    matched_ = true;
-    std::string text = held_.substr(end);
-    held_ = std::string();
-    return {text.empty() ? Status::kHold : Status::kPass, std::move(text)};
+    return pass_from(end);
   }
   const bool too_late = held_.size() > kAnchorWithin + 2 * anchor_.size();
   return {at_end || too_late ? Status::kMismatch : Status::kHold, {}};
 }
 
-Splice::Step Splice::decide(bool at_end) {
-  if (!anchor_.empty()) return look_for_anchor(at_end);
-  if (!echo_over_) {
-    const std::size_t same = static_cast<std::size_t>(std::ranges::mismatch(held_, prefix_).in1 - held_.begin());
-    const bool may_be_echo = prefix_.size() > kChance && same == std::min(held_.size(), prefix_.size());
-    if (may_be_echo && held_.size() < prefix_.size() && !at_end) return {};
-    if (may_be_echo && held_.size() >= prefix_.size()) {
-      held_.erase(0, prefix_.size());
-    } else if (prefix_.size() > kChance && same >= kEcho) {
-      return {Status::kMismatch, {}};  // it began to repeat the prefix, and then said something else: it began anew
-    }
-    echo_over_ = true;
-  }
-  const std::size_t both = std::min(held_.size(), overlap_.size());
-  if (std::string_view(held_).substr(0, both) != std::string_view(overlap_).substr(0, both))
-    return {Status::kMismatch, {}};
-  if (both < overlap_.size()) return at_end ? Step{Status::kMismatch, {}} : Step{};
+namespace {
+
+std::size_t common(std::string_view a, std::string_view b) {
+  return static_cast<std::size_t>(std::ranges::mismatch(a, b).in1 - a.begin());
+}
+
+}  // namespace
+
+Splice::Step Splice::pass_from(std::size_t begin) {
   matched_ = true;
-  std::string text = held_.substr(overlap_.size());
+  std::string text = held_.substr(begin);
   held_ = std::string();
   return {text.empty() ? Status::kHold : Status::kPass, std::move(text)};
+}
+
+Splice::Step Splice::decide(bool at_end) {
+  if (!anchor_.empty()) return look_for_anchor(at_end);
+  return overlap_.empty() ? take_unproved(at_end) : match_overlap(at_end);
+}
+
+// It may say the end of the prefix again, or all of it, as long as the overlap follows: that is what proves it.
+Splice::Step Splice::match_overlap(bool at_end) {
+  const std::string_view held = held_;
+  bool may_fit = false;
+  const auto fits = [&](std::string_view repeated) {
+    const std::size_t first = std::min(held.size(), repeated.size());
+    if (held.substr(0, first) != repeated.substr(0, first)) return false;
+    const std::string_view rest = held.substr(first);
+    const std::size_t both = std::min(rest.size(), overlap_.size());
+    if (rest.substr(0, both) != std::string_view(overlap_).substr(0, both)) return false;
+    may_fit = true;
+    return both == overlap_.size() && first == repeated.size();
+  };
+  const std::string_view prefix = prefix_;
+  for (std::size_t size = 0; size <= std::min(prefix.size(), kTail); ++size) {
+    if (fits(prefix.substr(prefix.size() - size))) return pass_from(size + overlap_.size());
+  }
+  if (fits(prefix)) return pass_from(prefix.size() + overlap_.size());
+  // Some more of what does not fit is waited for: said() tells why.
+  if ((may_fit || held_.size() < overlap_.size() + kEcho) && !at_end) return {};
+  return {Status::kMismatch, {}};
+}
+
+// Nothing is said again that would prove it, so it is only taken when it looks like neither of the known ways not to go
+// on: saying what it said when it was told less, beginning anew, saying the end of the prefix again.
+Splice::Step Splice::take_unproved(bool at_end) {
+  const std::string_view held = held_;
+  const std::string_view prefix = prefix_;
+  if (held.empty()) return {};
+  if (const std::size_t same = common(held, before_); same > kChance || (same > 0 && same == held.size())) {
+    if (same >= kAlike || same < held.size() || at_end) return {Status::kMismatch, {}};
+    return {};
+  }
+  if (prefix.size() <= kChance) return pass_from(0);
+  const std::size_t same = common(held, prefix);
+  if (same == prefix.size()) return pass_from(same);
+  if (same == held.size() && !at_end) return {};
+  if (same >= kEcho) return {Status::kMismatch, {}};
+  for (std::size_t size = std::min(prefix.size() - 1, kTail); size > kChance; --size) {
+    const std::string_view tail = prefix.substr(prefix.size() - size);
+    const std::size_t again = common(held, tail);
+    if (again < size && again == held.size() && !at_end) return {};
+    if (again < size || count_characters(tail) <= kChance) continue;
+    if (size >= kEcho) return pass_from(size);
+    // "----", "no, no, no, ": what repeats itself may do so once more.
+    if (prefix.substr(0, prefix.size() - size).ends_with(tail)) break;
+    return {Status::kMismatch, {}};
+  }
+  return pass_from(0);
+}
+
+bool alike_but_for_white_space(std::string_view a, std::string_view b) {
+  std::string squeezed[2];
+  for (std::size_t i = 0; i < 2; ++i)
+    std::ranges::copy_if(i == 0 ? a : b, std::back_inserter(squeezed[i]), [](char c) { return !is_space(c); });
+  const std::size_t both = std::min(squeezed[0].size(), squeezed[1].size());
+  return both >= kLeastOverlap && common(squeezed[0], squeezed[1]) == both;
 }
 
 }  // namespace spillway::attempt

@@ -22,15 +22,24 @@ std::string_view last_characters(std::string_view text, std::size_t count);
 // Code points of a text in UTF-8.
 std::size_t count_characters(std::string_view text);
 
+// Do both begin alike, over at least kLeastOverlap bytes, but for their white space?
+bool alike_but_for_white_space(std::string_view a, std::string_view b);
+
 // Matches what an upstream says behind `prefix` against `overlap`, which the client has behind it too, and gives what
-// is new. A prefix that the upstream repeats is dropped where it is longer than kEcho, or all of a shorter one that has
-// more than kChance characters; less may be text ("no, no, no"). Pure.
+// is new. What it says again of the prefix, its end or all of it, is dropped where the overlap follows. Without an
+// overlap all of the prefix is dropped, and an end of at least kEcho bytes; at most kChance of them may be text
+// ("no, no, no"); anything between is no going on. Pure.
 class Splice {
  public:
   static constexpr std::size_t kEcho = 24;   // bytes
   static constexpr std::size_t kChance = 5;  // bytes
+  static constexpr std::size_t kTail = 96;   // bytes of the prefix that may be said again, when not all of it is
+  static constexpr std::size_t kAlike = 16;  // bytes; two answers that begin alike so far are the same
 
-  Splice(std::string prefix, std::string overlap) : prefix_(std::move(prefix)), overlap_(std::move(overlap)) {}
+  // `before`: what the same upstream said when it was told less, and was not taken; without an overlap it is not told
+  // apart from going on by anything else.
+  Splice(std::string prefix, std::string overlap, std::string before = {})
+      : prefix_(std::move(prefix)), overlap_(std::move(overlap)), before_(std::move(before)) {}
   // For an upstream that was asked to repeat `anchor`, the end of what the client has, and to go on: what comes behind
   // it is new. White space counts alike wherever there is some; it may say kAnchorWithin bytes before it.
   static Splice behind(std::string anchor) {
@@ -52,16 +61,21 @@ class Splice {
   Step feed(std::string_view text);
   // Nothing more comes.
   Step end();
+  // After kMismatch: the beginning of what it said.
+  [[nodiscard]] const std::string& said() const { return held_; }
 
  private:
   Step decide(bool at_end);
   Step look_for_anchor(bool at_end);
+  Step match_overlap(bool at_end);
+  Step take_unproved(bool at_end);
+  Step pass_from(std::size_t begin);
 
   std::string anchor_;  // empty: there is none
   std::string prefix_;
   std::string overlap_;
+  std::string before_;
   std::string held_;
-  bool echo_over_ = false;
   bool matched_ = false;
 };
 
