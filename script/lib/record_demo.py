@@ -1,6 +1,6 @@
-"""Runs the first minute with Spillway in pseudo-terminals and draws it as one animated SVG.
+"""Runs the first minute with Spillway, and the demo, in pseudo-terminals and draws each as one animated SVG.
 
-record_demo.py FILE.svg
+record_demo.py FOLDER
 
 The picture needs nothing but itself: no script, no font, no network. Each piece of text is hidden until
 its time by a CSS animation that fills backwards, so that a viewer without animations shows the end.
@@ -175,14 +175,14 @@ def is_ready() -> bool:
         return False
 
 
-def draw(recording: Recording) -> str:
+def draw(recording: Recording, title: str) -> str:
     screen = recording.screen
     rows = screen.row + 1
     width = round(MARGIN[0] * 2 + COLUMNS * CELL[0])
     height = round(MARGIN[1] + rows * CELL[1] + 18)
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">',
-        "<title>script/server starts the gateway; curl streams an answer of the local model through it</title>",
+        f"<title>{html.escape(title)}</title>",
         "<style>"
         "text{font:14px ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono','Liberation Mono',monospace;white-space:pre}"
         "@keyframes h{from,to{opacity:0}}"
@@ -207,13 +207,33 @@ def draw(recording: Recording) -> str:
     return "\n".join(out)
 
 
-def main() -> int:
-    target = pathlib.Path(sys.argv[1])
+def write(recording: Recording, target: pathlib.Path, title: str) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(draw(recording, title), encoding="utf-8")
+    print(f"{target}: {recording.screen.row + 1} rows, {recording.clock:.0f} s", file=sys.stderr)
+
+
+def text_of(recording: Recording) -> str:
+    return "".join(piece.text for piece in recording.screen.pieces)
+
+
+def run_shown(recording: Recording, command: list[str], shown: str, env: dict[str, str], wrap: bool) -> bool:
+    recording.type(shown)
+    process, output = start(command, env)
+    recording.watch(output, None, wrap)
+    recording.screen.style = Style()
+    recording.screen.wrap = True
+    os.close(output)
+    if process.wait() == 0:
+        return True
+    print(f"error: '{shown}' ended with {process.returncode}", file=sys.stderr)
+    return False
+
+
+def record_first_run(target: pathlib.Path, env: dict[str, str]) -> bool:
     if is_ready():
         print("error: something answers on port 8080\n  mend: stop it; the recording uses the default ports", file=sys.stderr)
-        return 1
-    env = {k: v for k, v in os.environ.items() if not k.endswith("_API_KEY") and k != "SPILLWAY_CONFIG"}
-    env |= {"TERM": "xterm-256color", "PATH": f"{pathlib.Path('build/release').resolve()}:{env['PATH']}"}
+        return False
     recording = Recording()
     recording.type("script/server")
     server, terminal = start(["script/server"], env)
@@ -221,35 +241,44 @@ def main() -> int:
         recording.watch(terminal, is_ready, wrap=True)
         if server.poll() is not None:
             print("error: script/server ended by itself\n  mend: run it and read what it says", file=sys.stderr)
-            return 1
+            return False
         recording.note("in another terminal")
         for command, shown, wrap in (
             (["bash", "-c", ASK.replace("curl -N", "curl -sN")], ASK, False),
             (["spillway", "status"], "spillway status", True),
         ):
-            recording.type(shown)
-            process, output = start(command, env)
-            recording.watch(output, None, wrap)
-            recording.screen.style = Style()
-            recording.screen.wrap = True
-            os.close(output)
-            if process.wait() != 0:
-                print(f"error: '{shown}' ended with {process.returncode}", file=sys.stderr)
-                return 1
+            if not run_shown(recording, command, shown, env, wrap):
+                return False
             recording.screen.write("\n" if recording.screen.column == 0 else "\n\n", recording.clock)
             recording.clock += 0.8
     finally:
         if server.poll() is None:
             os.killpg(server.pid, signal.SIGTERM)
             server.wait()
-    answer = "".join(piece.text for piece in recording.screen.pieces)
-    if "data:" not in answer or "[DONE]" not in answer:
+    if "data:" not in text_of(recording) or "[DONE]" not in text_of(recording):
         print("error: no streamed answer was seen", file=sys.stderr)
-        return 1
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(draw(recording), encoding="utf-8")
-    print(f"{target}: {recording.screen.row + 1} rows, {recording.clock:.0f} s", file=sys.stderr)
-    return 0
+        return False
+    write(recording, target, "script/server starts the gateway; curl streams an answer of the local model through it")
+    return True
+
+
+def record_plug(target: pathlib.Path, env: dict[str, str]) -> bool:
+    recording = Recording()
+    if not run_shown(recording, ["script/demo"], "script/demo", env, wrap=True):
+        return False
+    if "goes on]" not in text_of(recording):
+        print("error: the answer did not go on", file=sys.stderr)
+        return False
+    write(recording, target, "A simulated DeepSeek is killed in the middle of an answer, and the local model finishes the sentence")
+    return True
+
+
+def main() -> int:
+    folder = pathlib.Path(sys.argv[1])
+    env = {k: v for k, v in os.environ.items() if not k.endswith("_API_KEY") and k != "SPILLWAY_CONFIG"}
+    env |= {"TERM": "xterm-256color", "PATH": f"{pathlib.Path('build/release').resolve()}:{env['PATH']}"}
+    fine = record_first_run(folder / "first-run.svg", env) and record_plug(folder / "plug-pulled.svg", env)
+    return 0 if fine else 1
 
 
 if __name__ == "__main__":

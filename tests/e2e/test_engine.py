@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 import tomllib
+from pathlib import Path
 
 import pytest
 
 from clock import eventually, slow
-from gateway import Gateway, cache_dir, config_text, local_backend, openai_backend, run
+from gateway import Gateway, binary, cache_dir, clean_environment, config_text, local_backend, openai_backend, run
 from http_client import Connection, chat, chat_body, get, open_stream, stream_chat
 from processes import alive, engines
+from simulated import Simulated
 
 pytestmark = pytest.mark.timeout(90)
 LONG = chat_body("Tell me a very long story about a river.", stream=True, max_tokens=1800, temperature=0, ignore_eos=True)
@@ -91,6 +95,33 @@ def test_a_killed_engine_breaks_its_stream_within_100_ms_and_comes_back_by_itsel
     again = eventually("it answers again", lambda: (got := chat(served.port, SHORT, timeout=30)).status == 200 and got, 30)
     assert again.text.strip()
     assert not alive(before)
+
+
+def test_a_killed_engine_s_answer_goes_on_at_a_provider(gateway, model_file, tmp_path):
+    provider = Simulated(tmp_path / "simulated", {})
+    served = gateway(config_text([local_backend(str(model_file)), openai_backend("cloud", provider.port)]))
+    eventually("the engine is ready", lambda: get(served.admin_port, "/admin/v1/status").json["backends"][0]["state"] == "ready", 30)
+    with Connection(served.port, timeout=20) as connection:
+        reader = open_stream(connection, LONG)
+        for _ in range(20):
+            reader.next()
+        os.kill(only_engine(served), signal.SIGKILL)
+        got = reader.rest()
+    assert got.torn is None and got.errors == [] and (len(got.roles), got.done) == (1, 1)
+    told = json.loads(provider.requests[-1]["body"])["messages"][-1]
+    assert told["role"] == "assistant" and len(told["content"]) > 20
+    assert got.text.startswith(told["content"]) and len(got.text) > len(told["content"])
+    assert any('"backend":"cloud"' in comment for comment in got.comments)
+    provider.stop()
+
+
+def test_the_demo_shows_a_provider_killed_and_the_engine_going_on(engine_data, tmp_path):
+    env = {**clean_environment(tmp_path), "SPILLWAY_DATA": str(engine_data)}
+    demo = Path(__file__).resolve().parents[2] / "script/lib/demo.py"
+    got = subprocess.run([sys.executable, str(demo), str(binary())], env=env, capture_output=True, text=True, timeout=slow(60))
+    assert got.returncode == 0, got.stdout + got.stderr
+    assert "kill -9 [cut: local goes on]" in got.stdout and "One answer: 1 id, finish_reason" in got.stdout
+    assert "1 cut; last: cut 200" in got.stdout
 
 
 def test_an_engine_that_dies_while_idle_comes_back(gateway, model_file):
