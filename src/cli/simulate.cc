@@ -63,8 +63,14 @@ int run_provider(simulate::Profile profile, const config::Address& address, bool
   if (!json) provider.on_end([](const simulate::Provider::Record& record) { print(line_of(record)); });
   provider.start();
   asio::signal_set signals(loop, SIGINT, SIGTERM);
-  signals.async_wait([&](const ErrorStatus&, int) { provider.stop(); });
-  loop.run();
+  bool told_to_end = false;
+  signals.async_wait([&](const ErrorStatus&, int) {
+    provider.stop();
+    told_to_end = true;
+  });
+  // Not run(): a timer of the loop may be seconds away when the last connection has ended.
+  while (!told_to_end || provider.connections() > 0) loop.run_one();
+  loop.poll();
   if (json) print(provider.stats_json() + "\n");
   return kFine;
 }

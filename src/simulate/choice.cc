@@ -49,6 +49,7 @@ Chooser::Choice Chooser::choose(std::uint64_t number, Duration since_start) cons
   double first_token =
       static_cast<double>(profile_.first_token.count()) * std::exp(profile_.latency_spread * dice.normal());
   Choice out;
+  out.strike.at = at;
   const double minute = time_of_day(since_start);
   const Day& day = profile_.day;
   const bool peak = minute >= 0 && minute >= day.peak_from && minute < day.peak_to;

@@ -191,7 +191,8 @@ class Draft {
       message += ",\"tool_calls\":[";
       for (const Answer::Call& call : answer_.calls) {
         if (message.back() != '[') message += ",";
-        message += "{\"id\":" + json_text(call.id) + ",\"type\":\"function\",\"function\":{\"name\":" + json_text(call.name) +
+        message += "{\"id\":" + json_text(call.id) +
+                   ",\"type\":\"function\",\"function\":{\"name\":" + json_text(call.name) +
                    ",\"arguments\":" + json_text(joined(call.arguments)) + "}}";
       }
       message += "]";
@@ -233,11 +234,11 @@ class Draft {
     for (std::size_t i = 0; i < answer_.calls.size(); ++i) {
       const Answer::Call& call = answer_.calls[i];
       const std::string begin = "\"tool_calls\":[{\"index\":" + std::to_string(i) + ",";
-      parts_.push_back(
-          {Kind::kCall,
-           delta_data(begin + "\"id\":" + json_text(call.id) +
-                      ",\"type\":\"function\",\"function\":{\"name\":" + json_text(call.name) + ",\"arguments\":\"\"}}]"),
-           true});
+      parts_.push_back({Kind::kCall,
+                        delta_data(begin + "\"id\":" + json_text(call.id) +
+                                   ",\"type\":\"function\",\"function\":{\"name\":" + json_text(call.name) +
+                                   ",\"arguments\":\"\"}}]"),
+                        true});
       for (const std::string& piece : call.arguments)
         parts_.push_back({Kind::kCall, delta_data(begin + "\"function\":{\"arguments\":" + json_text(piece) + "}}]")});
     }

@@ -28,6 +28,17 @@ json to_json(const Provider::Record& record) {
           {"status", record.status}, {"end", record.end},     {"tokens", record.tokens}};
 }
 
+constexpr std::string_view kFaultModel = "fault:";  // in front of a fault's name, as the name of a model
+
+// The fault of that name, at the place of `chosen`; `chosen` where there is none.
+Strike named(std::string_view fault, const Strike& chosen) {
+  Strike out = chosen;
+  if (find_fault(fault) == nullptr) return out;
+  out.fault = find_fault(fault);
+  out.kind = fault;
+  return out;
+}
+
 std::string shown(std::string_view authorization) {
   const std::size_t word = authorization.find(' ');
   if (authorization.empty() || word == std::string_view::npos) return std::string(authorization.empty() ? "" : "***");
@@ -139,7 +150,10 @@ class Provider::Connection : public std::enable_shared_from_this<Connection> {
       const Answer made = make_answer(question, provider_.profile_, record.number, created);
       record.form = question.form;
       provider_.stats_.prompt_tokens += made.prompt_tokens;
-      plan = make_plan(question, made, choice.timing, choice.strike);
+      Strike strike = choice.strike;
+      if (question.model.starts_with(kFaultModel)) strike = named(question.model.substr(kFaultModel.size()), strike);
+      record.fault = strike.kind;
+      plan = make_plan(question, made, choice.timing, strike);
     }
     co_return co_await carry_out(std::move(plan), record);
   }

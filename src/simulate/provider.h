@@ -20,6 +20,7 @@ namespace spillway::simulate {
 
 // Speaks the OpenAI chat API in its own framing, since it has to be able to break it. One thread: that of `loop`.
 //   POST …/chat/completions; GET …/models
+//   A model named "fault:NAME" is struck by that fault, whatever the profile says.
 //   GET /simulate/stats: what it has answered, as JSON; GET /simulate/requests: the last kKept requests and their ends
 class Provider {
  public:
@@ -33,8 +34,9 @@ class Provider {
   Result<std::uint16_t> listen(const config::Address& address);
   // Accepts from now on, while the loop runs.
   void start();
-  // Ends all connections. The loop then has nothing more to do.
+  // Accepts no more, and ends all connections, which takes the loop a moment: until connections() is 0.
   void stop();
+  [[nodiscard]] std::size_t connections() const { return connections_.size(); }
 
   // What a request came to.
   struct Record {

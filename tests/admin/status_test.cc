@@ -103,10 +103,9 @@ TEST(Health, tells_each_problem) {
   status.routes[0].ready = false;
   status.access_log_dropped_bytes = 512;
   EXPECT_EQ(nlohmann::json::parse(health_json(status)).at("status"), "degraded");
-  EXPECT_THAT(problems(status),
-              testing::UnorderedElementsAre(HasSubstr("unknown key"), HasSubstr("server.threads"),
-                                            HasSubstr("(config 401)"), HasSubstr("exited with code 1"),
-                                            HasSubstr("route *"), HasSubstr("512 bytes")));
+  EXPECT_THAT(problems(status), testing::UnorderedElementsAre(
+                                    HasSubstr("unknown key"), HasSubstr("server.threads"), HasSubstr("(config 401)"),
+                                    HasSubstr("exited with code 1"), HasSubstr("route *"), HasSubstr("512 bytes")));
 }
 
 }  // namespace

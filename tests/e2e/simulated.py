@@ -12,7 +12,7 @@ import http_client
 from clock import eventually
 from gateway import binary, clean_environment, toml_value
 
-FAST = {"first_token": "20ms", "tokens_per_second": 500, "tokens": 40}
+FAST = {"first_token": "10ms", "tokens_per_second": 1000, "tokens": 40}
 
 
 def profile_text(profile: Mapping) -> str:

@@ -28,8 +28,8 @@ PASSED = {"400": 400, "413": 413, "422": 422, "early_413": 413}
 HARMLESS = {"no_done", "crlf", "multi_line", "big_event"}
 # They strike only who is asked to go on.
 CONTINUING = {"refuse_prefix", "echo_prefix", "repeat_words", "other_words", "fold_space"}
-# The client has seen reasoning, and gets the answer from its beginning.
-IN_REASONING = {"reasoning_stall", "reasoning_cut"}
+
+
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def simulate(tmp_path):
 
 def ask(port: int, streamed: bool, **more):
     """(text, tool calls, the answer) of one question, as a client reads it."""
-    body = chat_body("Why is the sky blue?", stream=streamed, **more)
+    body = chat_body("Why is the sky blue?", **{"stream": streamed, **more})
     if not streamed:
         got = chat(port, body, timeout=slow(10))
         message = got.json["choices"][0]["message"] if got.status == 200 else {}
@@ -76,29 +76,79 @@ def served_by(gateway, *ports: int, **more):
 
 
 both = pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
+FORMS = ["prefix", "partial", "prefix_field", "continue_final_message", "assistant", "ask", "replay"]
+
+
+class House:
+    """One gateway with a Route for each fault and for each form, and the providers behind it."""
+
+    def __init__(self, folder: Path, gateways):
+        profile = {"tool_calls": 2, "reasoning_tokens": 4}
+        self.all = []
+
+        def start(**more) -> Simulated:
+            self.all.append(Simulated(folder / f"simulated-{len(self.all)}", {**profile, **more}))
+            return self.all[-1]
+        self.first, self.good = start(), start(model="simulated-2")
+        nobody = start(resume=[])
+        known = {form: start(resume=[form]) if form not in ("ask", "replay") else nobody for form in FORMS}
+        backends = [openai_backend("first", self.first.port), openai_backend("good", self.good.port)]
+        backends += [openai_backend(f"knows-{form}", one.port, resume=form) for form, one in known.items()]
+        backends += [openai_backend(f"refuses-{form}", nobody.port, resume=form) for form in FORMS]
+        asked = {"retries": 0}
+        routes = [{"model": fault, "targets": [{"backend": "first", "model": f"fault:{fault}"}, {"backend": "good"}], **asked} for fault in FAULTS]
+        routes[FAULTS.index("trickle")]["min_tokens_per_second"] = 20
+        routes += [{"model": f"{how}-{form}", "targets": [{"backend": "first", "model": "fault:cut_in_word"}, {"backend": f"{how}-{form}"}], **asked}
+                   for form in FORMS for how in ("knows", "refuses")]
+        routes += [{"model": f"{broken}+{fault}", "targets": [{"backend": "first", "model": f"fault:{broken}"}, {"backend": "first", "model": f"fault:{fault}"},
+                                                              {"backend": "good"}], **asked} for broken in ("reset", "cut_in_word") for fault in CONTINUING]
+        self.expected = {(streamed, with_tools): ask(self.good.port, streamed, **({"tools": TOOLS} if with_tools else {}))[:2]
+                         for streamed in (False, True) for with_tools in (False, True)}
+        self.port = gateways(config_text(backends, routes, defaults=timeouts(0.5, 0.3))).port
+        self.of_form = {**{("knows", form): one for form, one in known.items()}, **{("refuses", form): nobody for form in FORMS}}
+
+    def stop(self) -> None:
+        for one in self.all:
+            one.stop()
+
+
+@pytest.fixture(scope="module")
+def house(module_gateway, tmp_path_factory):
+    house = House(tmp_path_factory.mktemp("simulated"), module_gateway)
+    yield house
+    house.stop()
 
 
 @both
-@pytest.mark.parametrize("fault", sorted(set(FAULTS) - CONTINUING))
-def test_the_answer_survives(gateway, simulate, fault, streamed):
+@pytest.mark.parametrize("fault", sorted(set(FAULTS) - CONTINUING - {"early_413", "early_429"}))
+def test_the_answer_survives(house, fault, streamed):
     tools = {"tools": TOOLS} if "call" in fault else {}
-    profile = {"tool_calls": 2 if tools else 0, "reasoning_tokens": 6 if "reasoning" in fault else 0}
-    first, second = simulate("--script", fault, **profile), simulate(model="simulated-2", **profile)
-    expected, expected_calls, _ = ask(second.port, streamed, **tools)
-    served = served_by(gateway, first.port, second.port, **({"min_tokens_per_second": 20} if fault == "trickle" else {}))
+    before = house.first.stats["requests"], house.good.stats["requests"]
     if fault in PASSED:
-        assert chat(served.port, chat_body(stream=streamed)).status == PASSED[fault] and second.stats["requests"] == 1
+        assert chat(house.port, chat_body(model=fault, stream=streamed)).status == PASSED[fault]
+        assert house.good.stats["requests"] == before[1]
         return
-    text, calls, got = ask(served.port, streamed, **tools)
+    text, calls, got = ask(house.port, streamed, model=fault, **tools)
     whole(got, streamed)
-    assert (text, calls) == (expected, expected_calls)
-    assert first.stats["requests"] == 1
-    assert second.stats["requests"] == (1 if fault in HARMLESS else 2)
+    assert (text, calls) == house.expected[streamed, bool(tools)]
+    # A kept connection that closes without a word may have been dead: then it is asked once more.
+    assert house.first.stats["requests"] - before[0] in ((1, 2) if fault in ("closed", "refused") else (1,))
+    assert house.good.stats["requests"] == before[1] + (0 if fault in HARMLESS else 1)
+
+
+@both
+@pytest.mark.parametrize("fault", ["early_413", "early_429"])
+def test_a_refusal_before_the_body_has_come(gateway, simulate, fault, streamed):
+    first, second = simulate("--script", fault), simulate()
+    served = served_by(gateway, first.port, second.port)
+    got = chat(served.port, chat_body("x" * 3_000_000, stream=streamed))
+    assert got.status == (413 if fault == "early_413" else 200)
+    assert got.header("x-spillway-backend") == ("a" if fault == "early_413" else "b")
 
 
 @pytest.mark.parametrize("fault", ["reset", "end", "stall", "error_event", "bad_json", "bad_chunk", "cut_in_character", "cut_in_word", "cut_in_field"])
 def test_what_came_before_the_fault_came_live(gateway, simulate, fault):
-    slow_one = {"tokens_per_second": 50, "tokens": 40}
+    slow_one = {"tokens_per_second": 100, "tokens": 40}
     first = simulate(script=["it"], fault=[{"name": "it", "kind": fault, "at": 0.5}], **slow_one)
     second = simulate(**slow_one)
     expected, _, _ = ask(second.port, True)
@@ -113,15 +163,11 @@ def test_what_came_before_the_fault_came_live(gateway, simulate, fault):
 
 @both
 @pytest.mark.parametrize("fault", sorted(CONTINUING))
-@pytest.mark.parametrize("break_", ["reset", "cut_in_word"])
-def test_one_that_goes_on_in_a_wrong_way_is_never_spliced_on(gateway, simulate, fault, break_, streamed):
-    breaks = {"fault": [{"name": "it", "kind": break_, "at": 0.6}]}
-    first, odd, good = simulate(script=["it"], **breaks), simulate("--script", fault), simulate()
-    expected, _, _ = ask(good.port, streamed)
-    served = served_by(gateway, first.port, odd.port, good.port)
-    text, _, got = ask(served.port, streamed)
+@pytest.mark.parametrize("broken", ["reset", "cut_in_word"])
+def test_one_that_goes_on_in_a_wrong_way_is_never_spliced_on(house, fault, broken, streamed):
+    text, _, got = ask(house.port, streamed, model=f"{broken}+{fault}")
     whole(got, streamed)
-    assert text == expected
+    assert text == house.expected[streamed, False][0]
 
 
 @both
@@ -136,23 +182,16 @@ def test_the_second_and_the_third_leg_break_too(gateway, simulate, streamed):
     assert text == expected and good.stats["requests"] == 2
 
 
-FORMS = ["prefix", "partial", "prefix_field", "continue_final_message", "assistant", "ask", "replay"]
-
-
 @both
-@pytest.mark.parametrize("refuses", [False, True], ids=["knows it", "answers 400"])
+@pytest.mark.parametrize("how", ["knows", "refuses"])
 @pytest.mark.parametrize("form", FORMS)
-def test_each_form_against_one_that_insists_on_it_and_one_that_refuses_all(gateway, simulate, form, refuses, streamed):
-    first = simulate(script=["it"], fault=[{"name": "it", "kind": "cut_in_word", "at": 0.5}])
-    second = simulate(resume=[] if refuses or form in ("ask", "replay") else [form])
-    expected, _, _ = ask(second.port, streamed)
-    served = served_by(gateway, first.port, second.port, resume=form)
-    text, _, got = ask(served.port, streamed)
+def test_each_form_against_one_that_insists_on_it_and_one_that_answers_400_to_all(house, form, how, streamed):
+    one = house.of_form[how, form]
+    text, _, got = ask(house.port, streamed, model=f"{how}-{form}")
     whole(got, streamed)
-    assert text == expected
-    told = second.requests[-1]["form"]
-    if not refuses and streamed:
-        assert told == ("" if form == "replay" else form)
+    assert text == house.expected[streamed, False][0]
+    if how == "knows" and streamed:
+        assert one.requests[-1]["form"] == ("" if form == "replay" else form)
 
 
 # --- many at once ------------------------------------------------------------------------------------------------
@@ -220,9 +259,10 @@ def test_20_000_streams_leave_neither_memory_nor_descriptors_behind(gateway, sim
     second = simulate("--json", **quick)
     served = served_by(gateway, first.port, second.port)
     questions = [f"question {i % 7}" for i in range(10_000)]
-    asyncio.run(streams(served.port, questions[:2_000], 50))     # pools and buffers fill
+    asyncio.run(streams(served.port, questions, 50))             # pools and buffers fill
     before = resident_kib(served.pid), descriptors(served.pid)
     for _ in range(2):
         assert "" not in asyncio.run(streams(served.port, questions, 50))
-    eventually("connections are closed", lambda: descriptors(served.pid) <= before[1] + 8)
-    assert resident_kib(served.pid) < before[0] + 8_192
+    assert first.stats["requests"] == 30_000 and first.stats["broken"] > 3_000
+    # Connections to providers are kept, up to as many as were needed at once.
+    assert descriptors(served.pid) <= before[1] + 30 and resident_kib(served.pid) < before[0] + 8_192
