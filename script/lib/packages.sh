@@ -8,7 +8,7 @@ PACKAGES=(
   cmake ninja-build ccache
   # libraries
   libboost1.81-dev libssl-dev libsimdjson-dev node-llhttp
-  nlohmann-json3-dev libtomlplusplus-dev libcli11-dev libfmt-dev libspdlog-dev
+  nlohmann-json3-dev libtomlplusplus-dev libcli11-dev libfmt-dev libspdlog-dev libmimalloc-dev
   libgtest-dev libgmock-dev libbenchmark-dev
   # what the scripts and the end-to-end tests use
   python3 python3-venv curl ca-certificates git xz-utils procps iproute2 openssl

@@ -4,18 +4,15 @@ that the provider would have given, byte for byte, and what came before the faul
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from clock import eventually, slow
+from clock import slow
 from gateway import binary, config_text, openai_backend, timeouts
-from http_client import CHAT, Connection, chat, chat_body, open_stream, stream_chat
-from simulated import Simulated
+from http_client import Connection, chat, chat_body, open_stream, stream_chat
+from simulated import Simulated, streams
 
 pytestmark = pytest.mark.sanitized
 TOOLS = [{"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}]
@@ -199,33 +196,6 @@ def test_each_form_against_one_that_insists_on_it_and_one_that_answers_400_to_al
 KINDS = ["reset", "end", "stall", "error_event", "bad_json", "bad_chunk", "cut_in_character", "cut_in_word", "cut_in_field", "503"]
 
 
-async def stream_of(reader, writer, content: str) -> str:
-    body = json.dumps(chat_body(content, stream=True)).encode()
-    writer.write(f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
-    head = await reader.readuntil(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 200 "), head
-    payload = bytearray()
-    while size := int(await reader.readline(), 16):
-        payload += (await reader.readexactly(size + 2))[:size]
-    await reader.readline()
-    events = [event[6:] for event in bytes(payload).split(b"\n\n") if event.startswith(b"data:")]
-    assert events[-1] == b"[DONE]", payload[-300:]
-    return "".join(choice["delta"].get("content") or "" for event in events[:-1] for choice in json.loads(event)["choices"])
-
-
-async def streams(port: int, contents: list[str], at_once: int) -> list[str]:
-    """The answers, over `at_once` connections that are kept."""
-    answers, left = [""] * len(contents), iter(range(len(contents)))
-
-    async def client() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        for i in left:
-            answers[i] = await stream_of(reader, writer, contents[i])
-        writer.close()
-    await asyncio.wait_for(asyncio.gather(*(client() for _ in range(at_once))), slow(100))
-    return answers
-
-
 def breaking_profile(share: float) -> dict:
     return {"fault": [{"kind": kind, "probability": share / len(KINDS)} for kind in KINDS]}
 
@@ -240,29 +210,3 @@ def test_500_streams_at_once_of_which_a_fifth_breaks_are_all_whole(gateway, simu
     assert asyncio.run(streams(served.port, questions, 500)) == expected
     stats = first.stats
     assert stats["requests"] == 500 and 60 <= stats["broken"] + stats["clients_left"] <= 140
-
-
-def descriptors(pid: int) -> int:
-    return len(os.listdir(f"/proc/{pid}/fd"))
-
-
-def resident_kib(pid: int) -> int:
-    return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text()).group(1))
-
-
-@pytest.mark.timeout(240)
-@pytest.mark.skipif(os.environ.get("SPILLWAY_BUILD") in ("asan", "tsan"), reason="a sanitizer keeps memory of its own")
-def test_20_000_streams_leave_neither_memory_nor_descriptors_behind(gateway, simulate):
-    quick = {"tokens_per_second": 0, "first_token": "0ms", "tokens": 10}
-    kinds = [kind for kind in KINDS if kind != "stall"]
-    first = simulate("--json", **quick, fault=[{"kind": kind, "probability": 0.2 / len(kinds)} for kind in kinds])
-    second = simulate("--json", **quick)
-    served = served_by(gateway, first.port, second.port)
-    questions = [f"question {i % 7}" for i in range(10_000)]
-    asyncio.run(streams(served.port, questions, 50))             # pools and buffers fill
-    before = resident_kib(served.pid), descriptors(served.pid)
-    for _ in range(2):
-        assert "" not in asyncio.run(streams(served.port, questions, 50))
-    assert first.stats["requests"] == 30_000 and first.stats["broken"] > 3_000
-    # Connections to providers are kept, up to as many as were needed at once.
-    assert descriptors(served.pid) <= before[1] + 30 and resident_kib(served.pid) < before[0] + 8_192
