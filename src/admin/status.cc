@@ -12,7 +12,7 @@ void from_json(const nlohmann::json& in, AttemptCount& entry) {
   in.at("count").get_to(entry.count);
 }
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(BackendStatus, name, tier, url, model, state, detail, pid, restarts, in_flight,
-                                   attempts, failures_in_a_row, last_failure, last_failure_s_ago)
+                                   attempts, share, failures_in_a_row, last_failure, last_failure_s_ago)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RouteStatus, model, workload, targets, ready)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status, version, pid, uptime_s, config_file, url, threads, connections,
                                    access_log_dropped_bytes, draining, refused_config, needs_restart, backends, routes)
@@ -44,6 +44,12 @@ std::uint64_t answered(const BackendStatus& backend) {
     if (entry.cls == "answered") return entry.count;
   }
   return 0;
+}
+
+// "ready", or "spared (2 %)" where its Breaker lets only so many requests through.
+std::string state_text(const BackendStatus& backend) {
+  if (backend.state != "ready" || backend.share >= 1) return backend.state;
+  return "spared (" + std::to_string(static_cast<int>(backend.share * 100)) + " %)";
 }
 
 // "3 overload, 1 cut"
@@ -120,10 +126,10 @@ std::string to_text(const Status& status) {
     name_width = std::max(name_width, backend.name.size());
     where_width = std::max(where_width, where(backend).size());
   }
-  out += pad("BACKEND", name_width + 2) + pad("TIER", 8) + pad("STATE", 10) + pad("WHERE", where_width + 2) +
+  out += pad("BACKEND", name_width + 2) + pad("TIER", 8) + pad("STATE", 14) + pad("WHERE", where_width + 2) +
          pad("ACTIVE", 8) + pad("ANSWERED", 10) + "FAILED\n";
   for (const BackendStatus& backend : status.backends) {
-    out += pad(backend.name, name_width + 2) + pad(backend.tier, 8) + pad(backend.state, 10) +
+    out += pad(backend.name, name_width + 2) + pad(backend.tier, 8) + pad(state_text(backend), 14) +
            pad(where(backend), where_width + 2) + pad(std::to_string(backend.in_flight), 8) +
            pad(std::to_string(answered(backend)), 10) + failures_text(backend) + "\n";
   }

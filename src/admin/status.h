@@ -26,6 +26,7 @@ struct BackendStatus {
   int restarts = 0;
   std::uint64_t in_flight = 0;          // Attempts
   std::vector<AttemptCount> attempts;   // ended ones by class, those that are not 0
+  double share = 1;                     // of its requests that it gets; less: it is spared
   std::uint32_t failures_in_a_row = 0;  // until now
   std::string last_failure = {};        // "overload 503"; empty: it never failed
   double last_failure_s_ago = 0;

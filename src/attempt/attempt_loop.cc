@@ -23,7 +23,8 @@ AttemptLoop::AttemptLoop(const route::Route& route, Deadline deadline, Delivery&
       now_(std::move(now)),
       wake_at_(std::move(wake_at)),
       states_(route.targets.size()),
-      tries_(route.targets.size()) {}
+      tries_(route.targets.size()),
+      judged_(route.targets.size()) {}
 
 void AttemptLoop::abort() {
   aborted_ = true;
@@ -39,7 +40,16 @@ Move AttemptLoop::choose() {
     states_[i].loading = route_.targets[i].backend->loading();
     states_[i].not_before = route_.targets[i].backend->condition().rests_until();
   }
-  return next_move(states_, route_.settings.retry_after_wait, deadline_, now_());
+  for (;;) {
+    const Move move = next_move(states_, route_.settings.retry_after_wait, deadline_, now_());
+    if (move.kind != Move::Kind::kAsk || states_.size() == 1) return move;
+    // Only whoever would be asked now is judged: a probe that nobody makes proves nothing.
+    if (judged_[move.target]) return move;
+    judged_[move.target] = true;
+    backend::Breaker* const breaker = route_.targets[move.target].breaker;
+    if (breaker == nullptr || breaker->admit(now_())) return move;
+    states_[move.target].spared = true;
+  }
 }
 
 Task<> AttemptLoop::pause(TimePoint until) {
@@ -53,8 +63,10 @@ Task<> AttemptLoop::pause(TimePoint until) {
 // Whether the Target that was asked last is asked once more.
 void AttemptLoop::decide_on_retry(std::size_t target) {
   states_[target].again.reset();
-  if (sent_) return;                                 // another one goes on with what has begun
-  constexpr double kRange = 18446744073709551616.0;  // 2^64
+  if (sent_) return;  // another one goes on with what has begun
+  const backend::Breaker* const breaker = route_.targets[target].breaker;
+  if (breaker != nullptr && breaker->share() < 1 && states_.size() > 1) return;  // it is spared
+  constexpr double kRange = 18446744073709551616.0;                              // 2^64
   const auto pause = pause_before_retry(tried_.back().outcome, tries_[target],
                                         {route_.settings.retries, route_.settings.retry_after_wait},
                                         static_cast<double>(random_u64()) / kRange);
@@ -96,7 +108,7 @@ Task<std::optional<AttemptLoop::End>> AttemptLoop::ask(const route::Target& targ
   began(target);
   std::unique_ptr<Leg> leg = make_leg_(target, nullptr);
   leg_ = leg.get();
-  Outcome outcome = co_await attempt(*leg);
+  Outcome outcome = co_await attempt(target, *leg);
   leg_ = nullptr;
   ended(target, std::move(outcome), *leg);
   const Outcome& last = tried_.back().outcome;
@@ -135,7 +147,7 @@ std::optional<AttemptLoop::End> AttemptLoop::end_of(const Outcome& outcome) cons
 void AttemptLoop::began(const route::Target& target) {
   held_.clear();
   has_begun_ = false;
-  tried_.push_back({target.backend.get(), {}, {}, false});
+  tried_.push_back({target.backend.get(), {}, {}, false, {}});
 }
 
 void AttemptLoop::ended(const route::Target& target, Outcome outcome, const Leg& leg) {
@@ -144,9 +156,23 @@ void AttemptLoop::ended(const route::Target& target, Outcome outcome, const Leg&
   if (backend.holds_secret(outcome.detail)) outcome.detail = backend.masked(outcome.detail);
   if (outcome.refusal.retry_after && blame(outcome.cls) == Blame::kBackend)
     backend.condition().rest_until(now_() + *outcome.refusal.retry_after);
+  const Blame at_fault = blame(outcome.cls);
+  if (target.breaker != nullptr && (at_fault == Blame::kBackend || at_fault == Blame::kOperator))
+    note_change(target.breaker->failed(now_()));
   tried_.back().outcome = std::move(outcome);
   tried_.back().record = leg.record();
   if (on_attempt_end_) on_attempt_end_(backend, tried_.back());
+}
+
+// The first token of `leg` has come.
+void AttemptLoop::answered(const route::Target& target, const Leg& leg) {
+  if (target.breaker == nullptr) return;
+  note_change(target.breaker->answered(
+      std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>(leg.first_token_ms())), now_()));
+}
+
+void AttemptLoop::note_change(const backend::Breaker::Change& change) {
+  if (change.kind != backend::Breaker::Change::Kind::kNone) tried_.back().change = change;
 }
 
 void AttemptLoop::note_break(const Outcome& outcome, const Leg& leg) {
@@ -233,6 +259,7 @@ Task<Outcome> AttemptLoop::resume_by(const route::Target& target, api::openai::R
   if (aborted_) outcome = Outcome{OutcomeClass::kAbandoned, 0, "the client left"};
   // A refused prefix is the Backend's way to say that it cannot continue, never the client's fault.
   if (outcome.cls == OutcomeClass::kAnswered) {
+    answered(target, *leg);
     Splice splice = resumption.form == api::openai::ResumeForm::kAsk
                         ? Splice::behind(resumption.anchor)
                         : Splice(resumption.prefix, std::move(overlap), std::exchange(said_, {}));
@@ -283,12 +310,13 @@ Task<Outcome> AttemptLoop::deliver_rest(Leg& leg, Continuation& continuation) {
   }
 }
 
-Task<Outcome> AttemptLoop::attempt(Leg& leg) {
+Task<Outcome> AttemptLoop::attempt(const route::Target& target, Leg& leg) {
   Outcome outcome = co_await leg.open();
   if (aborted_) co_return Outcome{OutcomeClass::kAbandoned, 0, "the client left"};
   if (outcome.cls == OutcomeClass::kAnswered) {
     answered_by_ = tried_.back().backend;
     has_begun_ = true;
+    answered(target, leg);
     outcome = co_await deliver(leg);
     if (outcome.cls == OutcomeClass::kAnswered && !aborted_) co_await leg.finish();
     co_return outcome;

@@ -55,7 +55,8 @@ class AttemptLoop {
     const backend::Backend* backend = nullptr;
     Outcome outcome;
     Leg::Record record;
-    bool resumed = false;  // the client got from it what another Attempt had left out
+    bool resumed = false;             // the client got from it what another Attempt had left out
+    backend::Breaker::Change change;  // what it made of its Backend's Breaker
   };
   [[nodiscard]] const std::vector<Tried>& tried() const { return tried_; }
   // Whose answer or refusal the client has; null: nobody's yet.
@@ -94,7 +95,9 @@ class AttemptLoop {
   [[nodiscard]] std::vector<Try> resume_tries(std::span<const api::openai::ResumeForm> forms,
                                               const std::string& sent) const;
   Task<Outcome> resume_by(const route::Target& target, api::openai::Resumption resumption, std::string overlap);
-  Task<Outcome> attempt(Leg& leg);
+  Task<Outcome> attempt(const route::Target& target, Leg& leg);
+  void answered(const route::Target& target, const Leg& leg);
+  void note_change(const backend::Breaker::Change& change);
   Task<Outcome> deliver(Leg& leg);
   Task<Outcome> deliver_rest(Leg& leg, Continuation& continuation);
   void began(const route::Target& target);
@@ -115,7 +118,8 @@ class AttemptLoop {
   Event wake_;
   std::function<void(backend::Backend&, const Tried&)> on_attempt_end_;
   std::vector<TargetState> states_;
-  std::vector<int> tries_;  // at each Target
+  std::vector<int> tries_;    // at each Target
+  std::vector<bool> judged_;  // by its Breaker
   std::vector<Tried> tried_;
   const backend::Backend* answered_by_ = nullptr;
   Leg* leg_ = nullptr;        // the one under way

@@ -159,6 +159,23 @@ void Exchange::tell_condition(backend::Backend& backend, const Outcome& outcome)
   log::warn(line.append(mend_of(outcome)));
 }
 
+void Exchange::tell_change(const backend::Backend& backend, const backend::Breaker::Change& change) {
+  using Kind = backend::Breaker::Change::Kind;
+  const std::string name = "backend " + backend.name();
+  switch (change.kind) {
+    case Kind::kNone: break;
+    case Kind::kFails:
+      log::warn(name + " is spared: " + std::to_string(change.failures) + " of its last " +
+                std::to_string(change.attempts) + " Attempts failed; others are asked first, and it is probed");
+      break;
+    case Kind::kSlow:
+      log::warn(name + " is spared: its first token takes " + std::to_string(change.first_token.count()) + " ms, " +
+                std::to_string(change.calm.count()) + " ms in calm times; others are asked first, and it is probed");
+      break;
+    case Kind::kBack: log::info(name + " is mended: it gets all of its requests again"); break;
+  }
+}
+
 void Exchange::on_attempt_end(backend::Backend& backend, const Tried& tried) {
   backend.series().attempts[static_cast<std::size_t>(tried.outcome.cls)].add();
   backend.series().events.add(tried.record.events);
@@ -168,6 +185,7 @@ void Exchange::on_attempt_end(backend::Backend& backend, const Tried& tried) {
     first_token_ms_ = to_ms(now() - began_at_) - tried.record.total_ms + tried.record.first_token_ms;
   if (tried.resumed) backend.series().resumes.add();
   tell_condition(backend, tried.outcome);
+  tell_change(backend, tried.change);
 }
 
 api::ApiError Exchange::all_failed() {

@@ -32,6 +32,7 @@ class Exchange {
 
   Task<> answer();
   Task<> attempt(Deadline deadline);
+  static void tell_change(const backend::Backend& backend, const backend::Breaker::Change& change);
   static void tell_condition(backend::Backend& backend, const Outcome& outcome);
   void on_attempt_end(backend::Backend& backend, const Tried& tried);
   [[nodiscard]] api::ApiError all_failed();

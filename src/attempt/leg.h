@@ -45,6 +45,9 @@ class Leg {
   [[nodiscard]] virtual const StreamFacts& facts() const = 0;
   [[nodiscard]] virtual bool streams() const = 0;  // next() gives events, not a whole answer
 
+  // From its sending; -1: it did not come to that.
+  [[nodiscard]] virtual double first_token_ms() const = 0;
+
   // For the record. Times are -1 where it did not come to that.
   struct Record {
     double connect_ms = -1;

@@ -20,6 +20,20 @@ Condition::Change Condition::answered(TimePoint at) {
   return {Change::Kind::kAnswersAgain, failures, std::max(lasted, Duration(0))};
 }
 
+Breaker& Condition::breaker(const std::string& model) {
+  const std::lock_guard lock(mutex_);
+  std::unique_ptr<Breaker>& found = breakers_[model];
+  if (!found) found = std::make_unique<Breaker>();
+  return *found;
+}
+
+double Condition::share() const {
+  const std::lock_guard lock(mutex_);
+  double least = 1;
+  for (const auto& [model, breaker] : breakers_) least = std::min(least, breaker->share());
+  return least;
+}
+
 std::shared_ptr<Condition> Conditions::of(const std::string& backend) {
   const std::lock_guard lock(mutex_);
   std::shared_ptr<Condition>& condition = all_[backend];

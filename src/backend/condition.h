@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "backend/breaker.h"
 #include "backend/resume_memory.h"
 #include "backend/retry_budget.h"
 #include "base/time.h"
@@ -44,6 +45,10 @@ class Condition {
   }
 
   [[nodiscard]] RetryBudget& retry_budget() { return retry_budget_; }
+  // For the model that it is asked for; empty: whatever the client names. Made when it is new, and kept.
+  [[nodiscard]] Breaker& breaker(const std::string& model);
+  // The least share of requests that any of them lets through.
+  [[nodiscard]] double share() const;
 
   // It answered a request for a stream with a whole answer: it cannot stream.
   void streams_not(TimePoint at) { whole_until_.store((at + kRemembered).time_since_epoch().count()); }
@@ -75,7 +80,7 @@ class Condition {
   Change answered(TimePoint at);
 
  private:
-  mutable std::mutex mutex_;  // guards last_failure_
+  mutable std::mutex mutex_;  // guards last_failure_, and the growth of breakers_
   std::optional<Failure> last_failure_;
   std::atomic<std::uint32_t> failures_{0};      // in a row
   std::atomic<std::int64_t> first_failure_{0};  // of these; ticks of Clock
@@ -83,6 +88,7 @@ class Condition {
   std::atomic<std::int64_t> rests_until_{0};  // ticks of Clock
   std::atomic<std::int64_t> whole_until_{0};  // ticks of Clock
   RetryBudget retry_budget_;
+  std::map<std::string, std::unique_ptr<Breaker>> breakers_;  // by model
   ResumeMemory resume_memory_;
 };
 

@@ -8,17 +8,21 @@
 namespace spillway::backend {
 
 // A bucket of tries, as gRPC's retry throttling (proposal A6) with its two sides told apart: each first Attempt at the
-// Backend puts in kPerAttempt, each further one by the same Exchange takes one out. So a Backend that fails gets at
+// Backend puts a part of one in, each further one by the same Exchange takes one out. So a Backend that fails gets at
 // most a fifth more calls, whatever `retries` says, and a few in a row where there is little traffic. From any thread.
 class RetryBudget {
  public:
-  static constexpr std::int64_t kMost = 10;  // tries; full at the beginning
-  static constexpr double kPerAttempt = 0.2;
+  // `ratio`: further tries for each first Attempt. `floor`: tries, at the beginning and at most.
+  void set(double ratio, int floor) {
+    earned_.store(static_cast<std::int64_t>(ratio * kUnit), std::memory_order_relaxed);
+    most_.store(floor * kUnit, std::memory_order_relaxed);
+  }
 
   void earn() {
+    const std::int64_t most = most_.load(std::memory_order_relaxed);
+    const std::int64_t earned = earned_.load(std::memory_order_relaxed);
     std::int64_t now = left_.load(std::memory_order_relaxed);
-    while (now < kMost * kUnit &&
-           !left_.compare_exchange_weak(now, std::min(now + kEarned, kMost * kUnit), std::memory_order_relaxed)) {
+    while (now < most && !left_.compare_exchange_weak(now, std::min(now + earned, most), std::memory_order_relaxed)) {
     }
   }
   // False: there is none left.
@@ -32,8 +36,9 @@ class RetryBudget {
 
  private:
   static constexpr std::int64_t kUnit = 100;
-  static constexpr std::int64_t kEarned = static_cast<std::int64_t>(kPerAttempt * kUnit);
-  std::atomic<std::int64_t> left_{kMost * kUnit};
+  std::atomic<std::int64_t> earned_{20};
+  std::atomic<std::int64_t> most_{10 * kUnit};
+  std::atomic<std::int64_t> left_{10 * kUnit};
 };
 
 }  // namespace spillway::backend

@@ -13,6 +13,8 @@ struct Draft {
   Placed<Server> server;
   Placed<Limits> limits;
   Placed<Timeouts> defaults;
+  Placed<Breaker> breaker;
+  Placed<RetryBudget> retry_budget;
   Placed<Log> log;
   std::vector<Placed<Backend>> backends;
   std::vector<Placed<Route>> routes;

@@ -156,6 +156,25 @@ struct Route {
   bool operator==(const Route&) const = default;
 };
 
+// [breaker]; see backend::Breaker
+struct Breaker {
+  bool on = true;
+  milliseconds window{10'000};
+  double error_rate = 0.1;             // of the Attempts in the window; from there on a Backend is spared
+  int least_failures = 5;              // in it; fewer are chance
+  double slow_factor = 2.5;            // of the calm time to the first token; 0: it may be as slow as it likes
+  double probe_share = 0.02;           // of its requests, while it is spared
+  milliseconds probe_interval{8'000};  // and at least so often, where there are few
+  bool operator==(const Breaker&) const = default;
+};
+
+// [retry_budget]; see backend::RetryBudget
+struct RetryBudget {
+  double ratio = 0.2;  // further tries for each first Attempt at a Backend
+  int floor = 10;      // tries; where there is little traffic
+  bool operator==(const RetryBudget&) const = default;
+};
+
 // [log]
 struct Log {
   log::Level level = log::Level::kInfo;
@@ -170,6 +189,8 @@ struct Config {
   Server server;
   Limits limits;
   Timeouts defaults;
+  Breaker breaker;
+  RetryBudget retry_budget;
   Log log;
   std::vector<Backend> backends;
   std::vector<Route> routes;

@@ -28,6 +28,8 @@ std::string documentation_tables() {
   append_table(out, "[defaults]",
                "Each may be set again on a backend or a Route; the Route's value wins over the backend's.",
                defaults_options());
+  append_table(out, "[breaker]", "When a Backend is spared, and others are asked before it.", breaker_options());
+  append_table(out, "[retry_budget]", "", retry_budget_options());
   append_table(out, "[log]", "", log_options());
   append_table(out, "[[backend]]",
                "One for each upstream. Without any: those of the embedded default, which Routes may name.",

@@ -34,6 +34,10 @@ Draft read_draft(const Value& root, Problems& problems) {
       draft.limits = read_table(entry.value, "[limits]", limits_options(), problems);
     } else if (entry.key == "defaults") {
       draft.defaults = read_table(entry.value, "[defaults]", defaults_options(), problems);
+    } else if (entry.key == "breaker") {
+      draft.breaker = read_table(entry.value, "[breaker]", breaker_options(), problems);
+    } else if (entry.key == "retry_budget") {
+      draft.retry_budget = read_table(entry.value, "[retry_budget]", retry_budget_options(), problems);
     } else if (entry.key == "log") {
       draft.log = read_table(entry.value, "[log]", log_options(), problems);
     } else if (entry.key == "backend") {
@@ -136,6 +140,8 @@ Loaded load_text(std::string_view toml, const std::filesystem::path& path, const
   config.server = draft.server.value;
   config.limits = draft.limits.value;
   config.defaults = draft.defaults.value;
+  config.breaker = draft.breaker.value;
+  config.retry_budget = draft.retry_budget.value;
   config.log = draft.log.value;
   take_values(config.backends, draft.backends);
   for (Placed<Route>& route : draft.routes) config.routes.push_back(std::move(route.value));

@@ -1,5 +1,5 @@
 // The kinds of options that a section may have: each reads one type of value, tells what is wrong with it and
-// prints it. Only for schema.cc.
+// prints it. Only for the sources of schemas.
 #pragma once
 
 #include <algorithm>
@@ -104,6 +104,20 @@ Option<T> number(std::string key, Get get, std::string about) {
   option.print = [get](const T& from) -> std::string {
     const std::optional<double> set = get(from);
     return set ? print_number(*set) : "";
+  };
+  return option;
+}
+
+// A number from 0 to 1.
+template <class T, class Get>
+Option<T> share(std::string key, Get get, std::string about) {
+  Option<T> option = number<T>(key, get, std::move(about));
+  option.type = "0 to 1";
+  option.read = [read = option.read, name = option.key](const Value& value, T& out, Problems& problems) {
+    const bool is_number = value.kind == Kind::kInteger || value.kind == Kind::kFloat;
+    if (is_number && !(value.number >= 0 && value.number <= 1))
+      return problems.add(value.place, name + " is a share, from 0 to 1", "as in: " + name + " = 0.187");
+    read(value, out, problems);
   };
   return option;
 }

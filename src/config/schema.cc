@@ -267,6 +267,30 @@ const Options<Timeouts>& defaults_options() {
   return options;
 }
 
+const Options<Breaker>& breaker_options() {
+  static const Options<Breaker> options{
+      boolean<Breaker>("on", FIELD(on), "false: a Backend gets its requests whatever becomes of them."),
+      duration<Breaker>("window", FIELD(window), milliseconds(100),
+                        "Over which failures are counted; where there are few Attempts, over six of it."),
+      share<Breaker>("error_rate", FIELD(error_rate), "Of the Attempts in it; from there on the Backend is spared."),
+      integer<Breaker>("least_failures", FIELD(least_failures), 1, 1'000, "In it; fewer are chance."),
+      number<Breaker>("slow_factor", FIELD(slow_factor),
+                      "So many times its calm time to the first token is too slow, and it is spared; 0: never."),
+      share<Breaker>("probe_share", FIELD(probe_share),
+                     "Of its requests, that a Backend that is spared gets; they come back as they are answered."),
+      duration<Breaker>("probe_interval", FIELD(probe_interval), milliseconds(10),
+                        "And one at least so often, where there are few.")};
+  return options;
+}
+
+const Options<RetryBudget>& retry_budget_options() {
+  static const Options<RetryBudget> options{
+      number<RetryBudget>("ratio", FIELD(ratio),
+                          "Further tries at a Backend for each first Attempt there (`retries`)."),
+      integer<RetryBudget>("floor", FIELD(floor), 0, 1'000'000, "Tries that there are at first, and at most at once.")};
+  return options;
+}
+
 const Options<Log>& log_options() {
   static const Options<Log> options{
       choice<Log>(

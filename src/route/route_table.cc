@@ -51,6 +51,9 @@ RouteTable::RouteTable(const config::Config& config, const Backends& backends, r
       std::string model = wanted.model;
       if (model.empty() && backend.is_local()) model = backend.model;
       if (!model.empty()) target.quoted_model = as_json(model);
+      target.breaker = &target.backend->condition().breaker(model);
+      target.breaker->set(config.breaker);
+      target.backend->condition().retry_budget().set(config.retry_budget.ratio, config.retry_budget.floor);
       target.timeouts = config::overlay(config::overlay(config.defaults, backend.timeouts), settings.timeouts);
       route.targets.push_back(std::move(target));
     }

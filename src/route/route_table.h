@@ -18,6 +18,7 @@ struct Target {
   std::shared_ptr<backend::Backend> backend;
   std::string quoted_model;  // as JSON text; empty: the name that the client asked for
   config::Timeouts timeouts;
+  backend::Breaker* breaker = nullptr;  // lives as long as the Backend
 };
 
 struct Route {

@@ -92,6 +92,7 @@ admin::Status Gateway::status() {
   describe_backends(out, *config_, fleet_->status(), metrics_.backend_totals());
   for (admin::BackendStatus& backend : out.backends) {
     const std::shared_ptr<backend::Condition> condition = conditions_.of(backend.name);
+    backend.share = condition->share();
     const auto failure = condition->last_failure();
     if (!failure) continue;
     backend.failures_in_a_row = condition->failures();
@@ -113,6 +114,11 @@ std::string Gateway::metrics_text() {
                     refused_config_.empty() ? 0.0 : 1.0});
   gauges.push_back({"spillway_access_log_dropped_bytes", "Lines of the access log that the disk did not take.", "",
                     static_cast<double>(access_log_->dropped_bytes())});
+  for (const config::Backend& backend : config_->backends) {
+    gauges.push_back({"spillway_backend_share",
+                      "Of the requests meant for the Backend, that it gets; below 1: it is spared.",
+                      label(backend.name), conditions_.of(backend.name)->share()});
+  }
   // One of each name: a retired engine that still answers would be a second series of the same labels.
   std::vector<fleet::ReplicaStatus> serving = fleet_->status();
   std::erase_if(serving, [](const fleet::ReplicaStatus& replica) { return !replica.serving; });

@@ -51,20 +51,6 @@ Option<T> time_of_day(std::string key, Get get, std::string about) {
   return option;
 }
 
-// A number from 0 to 1.
-template <class T, class Get>
-Option<T> share(std::string key, Get get, std::string about) {
-  Option<T> option = config::number<T>(key, get, std::move(about));
-  option.type = "0 to 1";
-  option.read = [read = option.read, name = option.key](const Value& value, T& out, Problems& problems) {
-    const bool is_number = value.kind == Value::Kind::kInteger || value.kind == Value::Kind::kFloat;
-    if (is_number && !(value.number >= 0 && value.number <= 1))
-      return problems.add(value.place, name + " is a share, from 0 to 1", "as in: " + name + " = 0.187");
-    read(value, out, problems);
-  };
-  return option;
-}
-
 template <class T, class Get>
 Option<T> milliseconds_of(std::string key, Get get, std::string about) {
   return config::duration<T>(std::move(key), get, milliseconds(0), std::move(about));
@@ -107,11 +93,12 @@ const Options<FaultRule>& fault_options() {
   static const Options<T> options{
       config::text<T>("name", FIELD(name), "string", "For `script`; without one it is named as its kind."),
       fault_kind<T>("kind", FIELD(kind), "What happens: see below. Required."),
-      share<T>("probability", FIELD(probability), "The share of requests that it strikes; 0: only those of `script`."),
+      config::share<T>("probability", FIELD(probability),
+                       "The share of requests that it strikes; 0: only those of `script`."),
       config::boolean<T>("bursty", FIELD(bursty),
                          "Of 20 requests in a row either many are struck, or few: a quarter of "
                          "the time at 3.2 times the probability."),
-      share<T>("at", FIELD(at), "The share of the answer's tokens after which it strikes; not set: anywhere."),
+      config::share<T>("at", FIELD(at), "The share of the answer's tokens after which it strikes; not set: anywhere."),
       config::duration<T>("retry_after", FIELD(retry_after), milliseconds(0), "Of a status: its Retry-After."),
       config::text<T>("message", FIELD(message), "string", "Of a status: what it says."),
       config::text<T>("code", FIELD(code), "string", "Of a status: `error.code`.")};
@@ -126,7 +113,7 @@ const Options<Day>& day_options() {
       time_of_day<T>("peak_from", FIELD(peak_from), "When its peak begins."),
       time_of_day<T>("peak_to", FIELD(peak_to), "When it ends."),
       config::number<T>("latency", FIELD(latency), "`first_token` is that many times as long at the peak."),
-      share<T>("error_rate", FIELD(error_rate), "The share of requests that go wrong at the peak."),
+      config::share<T>("error_rate", FIELD(error_rate), "The share of requests that go wrong at the peak."),
       config::boolean<T>("bursty", FIELD(bursty), "As of a fault: bursts, rather than evenly."),
       fault_kind<T>("kind", FIELD(kind), "What goes wrong then.")};
   return options;

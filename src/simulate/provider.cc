@@ -3,6 +3,7 @@
 #include <array>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <charconv>
 #include <chrono>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -33,6 +34,13 @@ constexpr std::string_view kFaultModel = "fault:";  // in front of a fault's nam
 // The fault of that name, at the place of `chosen`; `chosen` where there is none.
 Strike named(std::string_view fault, const Strike& chosen) {
   Strike out = chosen;
+  if (const std::size_t place = fault.find('@'); place != std::string_view::npos) {
+    const std::string_view share = fault.substr(place + 1);
+    double at = 0;
+    const auto parsed = std::from_chars(share.data(), share.data() + share.size(), at);
+    if (parsed.ec == std::errc() && at >= 0 && at <= 1) out.at = at;
+    fault = fault.substr(0, place);
+  }
   if (find_fault(fault) == nullptr) return out;
   out.fault = find_fault(fault);
   out.kind = fault;

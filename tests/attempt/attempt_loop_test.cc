@@ -58,6 +58,7 @@ class ScriptedLeg final : public Leg {
   [[nodiscard]] std::string_view body() const override { return "refusal"; }
   [[nodiscard]] const StreamFacts& facts() const override { return facts_; }
   [[nodiscard]] bool streams() const override { return true; }
+  [[nodiscard]] double first_token_ms() const override { return 100; }
   [[nodiscard]] Record record() const override { return {}; }
 
   bool finished = false;

@@ -63,7 +63,7 @@ TEST(NextMove, whatever_loads_meanwhile_every_target_is_asked_exactly_once) {
   }
 }
 
-TargetState resting(milliseconds time, bool asked = false) { return {false, asked, {}, kStart + time}; }
+TargetState resting(milliseconds time, bool asked = false) { return {false, asked, {}, false, kStart + time}; }
 
 TEST(NextMove, a_backend_that_asked_for_a_rest_is_waited_for_if_it_is_short_and_else_asked_last) {
   EXPECT_EQ(move({resting(seconds(5)), kFresh}), std::pair(Kind::kAsk, std::size_t{1}));

@@ -49,6 +49,7 @@ class ReaderLeg final : public Leg {
   [[nodiscard]] std::string_view body() const override { return upstream_.body(); }
   [[nodiscard]] const StreamFacts& facts() const override { return reader_.facts(); }
   [[nodiscard]] bool streams() const override { return true; }
+  [[nodiscard]] double first_token_ms() const override { return -1; }
   [[nodiscard]] Record record() const override {
     Record record;
     record.events = reader_.events();

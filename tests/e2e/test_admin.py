@@ -125,7 +125,7 @@ def test_the_admin_plane_knows_reading_alone(served):
 # --- what the log tells of a Backend ---------------------------------------------------------------------------
 
 def told(gateway) -> list[str]:
-    return [line.split("backend a ", 1)[1] for line in gateway.stderr.splitlines() if "backend a " in line]
+    return [line.split("backend a ", 1)[1] for line in gateway.stderr.splitlines() if "backend a " in line and "is spared" not in line and "is mended" not in line]
 
 
 def test_the_log_tells_once_that_a_backend_fails_and_once_that_it_answers_again(served, upstream):

@@ -320,7 +320,9 @@ def test_what_does_not_pass_is_the_next_ones_turn(gateway, upstream, second_upst
 
 
 def test_retries_stay_within_the_backends_budget(gateway, upstream, second_upstream):
-    served = retrying(gateway, upstream, second_upstream, retries=1)
+    targets = [{"backend": "a", "model": "m-a"}, {"backend": "b", "model": "m-b"}]
+    served = gateway(config_text([openai_backend("a", upstream.port), openai_backend("b", second_upstream.port)],
+                                 [{"model": "*", "targets": targets, "retries": 1}], breaker={"on": False}))
     upstream.script(error(503))
     for _ in range(40):
         assert chat(served.port, chat_body(max_tokens=5)).status == 200

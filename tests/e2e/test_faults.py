@@ -69,7 +69,7 @@ def whole(got, streamed: bool) -> None:
 
 def served_by(gateway, *ports: int, **more):
     return gateway(config_text([openai_backend(name, port, **more) for name, port in zip("abcd", ports)],
-                               defaults=timeouts(0.6, 0.4)))
+                               defaults=timeouts(0.6, 0.4), breaker={"on": False}))
 
 
 both = pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
@@ -93,7 +93,8 @@ class House:
         backends += [openai_backend(f"knows-{form}", one.port, resume=form) for form, one in known.items()]
         backends += [openai_backend(f"refuses-{form}", nobody.port, resume=form) for form in FORMS]
         asked = {"retries": 0}
-        routes = [{"model": fault, "targets": [{"backend": "first", "model": f"fault:{fault}"}, {"backend": "good"}], **asked} for fault in FAULTS]
+        routes = [{"model": fault, "targets": [{"backend": "first", "model": f"fault:{fault}" + ("@0.2" if fault == "trickle" else "")},
+                                                {"backend": "good"}], **asked} for fault in FAULTS]
         routes[FAULTS.index("trickle")]["min_tokens_per_second"] = 20
         routes += [{"model": f"{how}-{form}", "targets": [{"backend": "first", "model": "fault:cut_in_word"}, {"backend": f"{how}-{form}"}], **asked}
                    for form in FORMS for how in ("knows", "refuses")]
@@ -101,7 +102,7 @@ class House:
                                                               {"backend": "good"}], **asked} for broken in ("reset", "cut_in_word") for fault in CONTINUING]
         self.expected = {(streamed, with_tools): ask(self.good.port, streamed, **({"tools": TOOLS} if with_tools else {}))[:2]
                          for streamed in (False, True) for with_tools in (False, True)}
-        self.port = gateways(config_text(backends, routes, defaults=timeouts(0.5, 0.3))).port
+        self.port = gateways(config_text(backends, routes, defaults=timeouts(0.5, 0.3), breaker={"on": False})).port
         self.of_form = {**{("knows", form): one for form, one in known.items()}, **{("refuses", form): nobody for form in FORMS}}
 
     def stop(self) -> None:

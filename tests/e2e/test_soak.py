@@ -28,7 +28,7 @@ def test_20_000_streams_leave_neither_memory_nor_descriptors_behind(gateway, tmp
     quick = {"tokens_per_second": 0, "first_token": "0ms", "tokens": 10}
     first = Simulated(tmp_path / "first", {**quick, "fault": [{"kind": kind, "probability": 0.2 / len(KINDS)} for kind in KINDS]}, ["--json"])
     second = Simulated(tmp_path / "second", quick, ["--json"])
-    served = gateway(config_text([openai_backend("a", first.port), openai_backend("b", second.port)]))
+    served = gateway(config_text([openai_backend("a", first.port), openai_backend("b", second.port)], breaker={"on": False}))
     questions = [f"question {i % 7}" for i in range(10_000)]
     asyncio.run(streams(served.port, questions, 50))             # pools and buffers fill
     before = resident_kib(served.pid), descriptors(served.pid)

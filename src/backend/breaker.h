@@ -1,0 +1,80 @@
+// Whether a Backend is given its traffic, or others are.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+
+#include "base/time.h"
+#include "config/config.h"
+
+namespace spillway::backend {
+
+// For one Backend and model, shared by all threads. Traffic moves away before retries have to mend its failures: when
+// the share of them in a window is too large, or the time to the first token is a multiple of what it was in calm
+// times. Then the Backend gets a small share of the requests, as probes; each three in a row that are answered, and not
+// slowly, double it, each failure quarters it: so it comes back within half a minute when it is mended, and stays away
+// while it answers four calls of five. Client faults never count. Pure but for its lock: all times are handed in.
+class Breaker {
+ public:
+  using Settings = config::Breaker;
+  static constexpr int kSteps = 10;   // of a window
+  static constexpr int kWindows = 6;  // are looked back over, until there are kEnough Attempts
+  static constexpr std::uint32_t kEnough = 50;
+  static constexpr int kGoodProbes = 3;        // in a row double its share
+  static constexpr int kLeastTimed = 20;       // answers, before one can be slow
+  static constexpr milliseconds kSlowBy{100};  // at least, over the calm time
+
+  void set(const Settings& settings);
+
+  // Whether the next request may go to it. False: others first.
+  bool admit(TimePoint at);
+  // Of its requests; 1: all of them.
+  [[nodiscard]] double share() const { return share_.load(std::memory_order_relaxed); }
+
+  struct Change {
+    enum class Kind { kNone, kFails, kSlow, kBack };
+    Kind kind = Kind::kNone;
+    std::uint32_t failures = 0;  // kFails: in the window
+    std::uint32_t attempts = 0;
+    milliseconds first_token{0};  // kSlow: of late
+    milliseconds calm{0};         // and before
+  };
+  // The first token came after `first_token`. That the answer broke later is a failure of its own.
+  Change answered(Duration first_token, TimePoint at);
+  Change failed(TimePoint at);
+
+  // The mean time to the first token of late; 0: not known.
+  [[nodiscard]] milliseconds first_token() const;
+
+ private:
+  struct Bucket {
+    std::int64_t step = -1;  // of the clock
+    std::uint32_t attempts = 0;
+    std::uint32_t failures = 0;
+  };
+  Bucket& bucket(TimePoint at);
+  [[nodiscard]] Bucket recent(TimePoint at) const;
+  [[nodiscard]] std::int64_t step_of(TimePoint at) const;
+  [[nodiscard]] bool is_slow(double first_token_ms) const;
+  void leave(TimePoint at);
+  void fall(TimePoint at);
+  bool rise(TimePoint at);
+  void learn(double first_token_ms, TimePoint at);
+
+  mutable std::mutex mutex_;
+  std::atomic<double> share_{1};
+  Settings settings_;
+  std::array<Bucket, kSteps * kWindows> buckets_;
+  double recent_ms_ = 0;  // time to the first token: an average of the last twenty or so
+  double calm_ms_ = 0;    // the least that it was, forgotten by one hundredth a minute
+  int timed_ = 0;
+  TimePoint learned_at_{};
+  int good_ = 0;  // probes in a row
+  TimePoint risen_at_{};
+  double spared_ = 0;       // requests since the last one that it got
+  TimePoint next_probe_{};  // whatever its share
+};
+
+}  // namespace spillway::backend
