@@ -10,21 +10,44 @@ namespace spillway::attempt {
 namespace {
 
 constexpr std::size_t kAnchor = 40;  // characters that a Backend is asked to repeat (form ask)
+constexpr double kHedgeAt = 0.95;    // of the answers have come by then ("The Tail at Scale", Dean and Barroso, 2013)
+
+double uniform01() {
+  constexpr double kRange = 18446744073709551616.0;  // 2^64
+  return static_cast<double>(random_u64() >> 1) / (kRange / 2);
+}
 
 }  // namespace
 
-AttemptLoop::AttemptLoop(const route::Route& route, Deadline deadline, Delivery& delivery, Resumable resumable,
+AttemptLoop::AttemptLoop(const route::Route& route, Deadline deadline, Delivery& delivery, Asked asked,
                          MakeLeg make_leg, Now now, WakeAt wake_at)
     : route_(route),
       deadline_(deadline),
       delivery_(delivery),
-      resumable_(std::move(resumable)),
+      asked_(std::move(asked)),
       make_leg_(std::move(make_leg)),
       now_(std::move(now)),
       wake_at_(std::move(wake_at)),
       states_(route.targets.size()),
       tries_(route.targets.size()),
-      judged_(route.targets.size()) {}
+      judged_(route.targets.size()) {
+  put_in_order();
+}
+
+void AttemptLoop::put_in_order() {
+  if (route_.policy == route::ordered || route_.targets.size() < 2) return;
+  std::vector<route::Candidate> candidates;
+  candidates.reserve(route_.targets.size());
+  for (std::size_t i = 0; i < route_.targets.size(); ++i) {
+    const route::Target& target = route_.targets[i];
+    route::Candidate candidate;
+    if (target.load != nullptr) candidate = {target.load->expected_ms(now_()), target.load->in_flight(), 0, 1};
+    candidate.cost = target.price.input * asked_.input_tokens + target.price.output * asked_.output_tokens;
+    if (i < route_.settings.targets.size()) candidate.weight = route_.settings.targets[i].weight;
+    candidates.push_back(candidate);
+  }
+  order_ = route_.policy(candidates, uniform01);
+}
 
 void AttemptLoop::abort() {
   aborted_ = true;
@@ -37,8 +60,8 @@ void AttemptLoop::abort() {
 
 Move AttemptLoop::choose() {
   for (std::size_t i = 0; i < states_.size(); ++i) {
-    states_[i].loading = route_.targets[i].backend->loading();
-    states_[i].not_before = route_.targets[i].backend->condition().rests_until();
+    states_[i].loading = target_at(i).backend->loading();
+    states_[i].not_before = target_at(i).backend->condition().rests_until();
   }
   for (;;) {
     const Move move = next_move(states_, route_.settings.retry_after_wait, deadline_, now_());
@@ -46,7 +69,7 @@ Move AttemptLoop::choose() {
     // Only whoever would be asked now is judged: a probe that nobody makes proves nothing.
     if (judged_[move.target]) return move;
     judged_[move.target] = true;
-    backend::Breaker* const breaker = route_.targets[move.target].breaker;
+    backend::Breaker* const breaker = target_at(move.target).breaker;
     if (breaker == nullptr || breaker->admit(now_())) return move;
     states_[move.target].spared = true;
   }
@@ -54,24 +77,23 @@ Move AttemptLoop::choose() {
 
 Task<> AttemptLoop::pause(TimePoint until) {
   if (until <= now_()) co_return;
+  wake_.reset();  // of a race that is over
   pausing_ = true;
   wake_at_(until);
   co_await wake_.wait();
   pausing_ = false;
 }
 
-// Whether the Target that was asked last is asked once more.
-void AttemptLoop::decide_on_retry(std::size_t target) {
-  states_[target].again.reset();
+// Whether the Target, which failed with `outcome`, is asked once more.
+void AttemptLoop::decide_on_retry(std::size_t place, const Outcome& outcome) {
+  states_[place].again.reset();
   if (sent_) return;  // another one goes on with what has begun
-  const backend::Breaker* const breaker = route_.targets[target].breaker;
-  if (breaker != nullptr && breaker->share() < 1 && states_.size() > 1) return;  // it is spared
-  constexpr double kRange = 18446744073709551616.0;                              // 2^64
-  const auto pause = pause_before_retry(tried_.back().outcome, tries_[target],
-                                        {route_.settings.retries, route_.settings.retry_after_wait},
-                                        static_cast<double>(random_u64()) / kRange);
-  if (!pause || !route_.targets[target].backend->condition().retry_budget().take()) return;
-  states_[target].again = now_() + *pause;
+  const route::Target& target = target_at(place);
+  if (target.breaker != nullptr && target.breaker->share() < 1 && states_.size() > 1) return;  // it is spared
+  const auto pause = pause_before_retry(outcome, tries_[place],
+                                        {route_.settings.retries, route_.settings.retry_after_wait}, uniform01());
+  if (!pause || !target.backend->condition().retry_budget().take()) return;
+  states_[place].again = now_() + *pause;
 }
 
 Task<AttemptLoop::End> AttemptLoop::run() {
@@ -89,46 +111,161 @@ Task<AttemptLoop::End> AttemptLoop::run() {
     }
     co_await pause(move.at);
     if (aborted_) co_return End::kClientGone;
-    states_[move.target].asked = true;
-    const route::Target& target = route_.targets[move.target];
-    if (++tries_[move.target] == 1) target.backend->condition().retry_budget().earn();
-    const std::optional<End> end = sent_ && goes_on_at(target) ? co_await resume_at(target) : co_await ask(target);
+    const std::optional<End> end =
+        sent_ && goes_on_at(target_at(move.target)) ? co_await resume_at(move.target) : co_await ask(move.target);
     if (end) co_return *end;
-    decide_on_retry(move.target);
     // Only one other Target is asked whether it holds more.
-    if (too_long_ && too_long_->backend != target.backend.get() && !states_[move.target].again && !delivery_.shown())
+    if (too_long_ && too_long_->backend != tried_[current_].backend && !delivery_.shown() &&
+        std::ranges::none_of(states_, [](const TargetState& state) { return state.again.has_value(); }))
       co_return co_await refuse(*too_long_->leg, too_long_->outcome, *too_long_->backend);
   }
 }
 
-Task<std::optional<AttemptLoop::End>> AttemptLoop::ask(const route::Target& target) {
+AttemptLoop::Entrant AttemptLoop::enter(std::size_t place) {
+  const route::Target& target = target_at(place);
+  states_[place].asked = true;
+  if (++tries_[place] == 1) {
+    target.backend->condition().retry_budget().earn();
+    target.backend->condition().hedge_budget().earn();
+  }
+  const std::size_t index = began(target);
+  return {place, make_leg_(target, nullptr), index, {}};
+}
+
+Task<std::optional<AttemptLoop::End>> AttemptLoop::ask(std::size_t place) {
   sent_.reset();
   calls_live_ = false;
   delivery_.forget();
-  began(target);
-  std::unique_ptr<Leg> leg = make_leg_(target, nullptr);
-  leg_ = leg.get();
-  Outcome outcome = co_await attempt(target, *leg);
+  Entrant entrant = enter(place);
+  if (const std::optional<Duration> after = hedge_after(entrant)) {
+    entrant = co_await race(std::move(entrant), *after);
+    leg_ = entrant.leg.get();
+  } else {
+    leg_ = entrant.leg.get();
+    entrant.opened = co_await leg_->open();
+  }
+  current_ = entrant.tried;
+  const route::Target& target = target_at(entrant.place);
+  Leg& leg = *entrant.leg;
+  Outcome outcome = std::move(entrant.opened);
+  if (aborted_) {
+    outcome = Outcome{OutcomeClass::kAbandoned, 0, "the client left"};
+  } else if (outcome.cls == OutcomeClass::kAnswered) {
+    answered_by_ = target.backend.get();
+    has_begun_ = true;
+    answered(target, leg);
+    outcome = co_await deliver(leg);
+    if (outcome.cls == OutcomeClass::kAnswered && !aborted_) co_await leg.finish();
+  }
   leg_ = nullptr;
-  ended(target, std::move(outcome), *leg);
-  const Outcome& last = tried_.back().outcome;
+  ended(entrant.tried, target, std::move(outcome), leg);
+  const Outcome& last = tried_[current_].outcome;
   if (const std::optional<End> end = end_of(last)) co_return end;
   if (last.cls == OutcomeClass::kContext && !too_long_ && another_may_hold_it()) {
-    too_long_ = TooLong{std::move(leg), last, target.backend.get()};
+    too_long_ = TooLong{std::move(entrant.leg), last, target.backend.get()};
     co_return std::nullopt;
   }
   if (last.cls == OutcomeClass::kClient || last.cls == OutcomeClass::kContext)
-    co_return co_await refuse(*leg, last, *target.backend);
-  if (!has_begun_) co_return std::nullopt;
-  note_break(last, *leg);
-  co_return end_of_break();
+    co_return co_await refuse(leg, last, *target.backend);
+  if (has_begun_) note_break(last, leg);
+  decide_on_retry(entrant.place, last);
+  co_return has_begun_ ? end_of_break() : std::nullopt;
+}
+
+// How long `first` has before another Target is asked as well; nothing: that is not done.
+std::optional<Duration> AttemptLoop::hedge_after(const Entrant& first) const {
+  const std::string& wish = route_.settings.hedge;
+  if (wish == "off" || states_.size() < 2 || !asked_.repeatable || delivery_.shown()) return std::nullopt;
+  if (route_.hedge_after > milliseconds(0)) return route_.hedge_after;
+  const backend::Load* const load = target_at(first.place).load;
+  if (load == nullptr) return std::nullopt;
+  return load->quantile(kHedgeAt, !first.leg->asks_for_stream());
+}
+
+// Another Target that would answer now, where the budget lets one be asked.
+std::optional<AttemptLoop::Entrant> AttemptLoop::enter_hedge(std::size_t first) {
+  const Move move = choose();
+  if (move.kind != Move::Kind::kAsk || move.at > now_()) return std::nullopt;
+  const TargetState& state = states_[move.target];
+  if (state.asked || state.loading || state.spared || state.not_before > now_()) return std::nullopt;
+  if (!target_at(first).backend->condition().hedge_budget().take()) return std::nullopt;
+  Entrant entrant = enter(move.target);
+  tried_[entrant.tried].hedge = true;
+  return entrant;
+}
+
+// The first of the two that has its first token, or finds fault with the request; the other one is stopped. Where both
+// fail, the one that failed last.
+Task<AttemptLoop::Entrant> AttemptLoop::race(Entrant first, Duration hedge_after) {
+  const TimePoint hedge_at = now_() + hedge_after;
+  wake_.reset();
+  Race race(co_await asio::this_coro::executor, wake_);
+  std::vector<Entrant> entrants;
+  entrants.reserve(Race::kMost);
+  entrants.push_back(std::move(first));
+  race.enter(*entrants.front().leg);
+  pausing_ = true;
+  bool waits = true;  // for the time to hedge
+  wake_at_(hedge_at);
+  std::size_t winner = 0;
+  for (;;) {
+    std::size_t failed = 0;
+    bool decided = false;
+    for (std::size_t i = 0; i < entrants.size() && !decided; ++i) {
+      const std::optional<Outcome>& outcome = race.outcome(i);
+      if (!outcome) continue;
+      winner = i;
+      decided = !retryable_before_commit(outcome->cls) || outcome->deadline;
+      if (!decided) ++failed;
+    }
+    if (aborted_ || decided || failed == entrants.size()) break;
+    if (waits && now_() >= hedge_at) {
+      waits = false;
+      if (auto hedge = enter_hedge(entrants.front().place)) {
+        entrants.push_back(std::move(*hedge));
+        race.enter(*entrants.back().leg);
+        continue;
+      }
+    }
+    co_await wake_.wait();
+  }
+  pausing_ = false;
+  for (std::size_t i = 0; i < entrants.size(); ++i) {
+    co_await race.stop(i);
+    Entrant& entrant = entrants[i];
+    entrant.opened = *race.outcome(i);
+    if (i == winner) continue;
+    if (!retryable_before_commit(entrant.opened.cls)) {
+      // It was stopped, or had an answer as well.
+      outrun(entrant);
+      if (race.outcome(winner)->cls == OutcomeClass::kContext) states_[entrant.place].asked = false;
+    } else {
+      ended(entrant.tried, target_at(entrant.place), std::move(entrant.opened), *entrant.leg);
+      decide_on_retry(entrant.place, tried_[entrant.tried].outcome);
+    }
+  }
+  co_return std::move(entrants[winner]);
+}
+
+// Another Leg was faster. What was waited for this one is the least that its time was.
+void AttemptLoop::outrun(const Entrant& entrant) {
+  const route::Target& target = target_at(entrant.place);
+  const Leg::Record record = entrant.leg->record();
+  const auto waited = std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>(record.total_ms));
+  if (!tried_[entrant.tried].hedge && !aborted_) {
+    if (target.load != nullptr) target.load->note(waited, !entrant.leg->asks_for_stream(), now_());
+    if (target.breaker != nullptr) note_change(entrant.tried, target.breaker->outrun(waited, now_()));
+  }
+  Outcome outcome{OutcomeClass::kOutrun, 0, "another Target was faster"};
+  if (aborted_) outcome = Outcome{OutcomeClass::kAbandoned, 0, "the client left"};
+  ended(entrant.tried, target, std::move(outcome), *entrant.leg);
 }
 
 // What has not reached the client may as well be asked for anew: where there is no text to go on from, and where the
 // Backend cannot stream.
 bool AttemptLoop::goes_on_at(const route::Target& target) const {
   if (delivery_.shown()) return true;
-  return why_not_.empty() && !sent_->text.empty() && !resumable_.from_scratch &&
+  return why_not_.empty() && !sent_->text.empty() && !asked_.from_scratch &&
          target.backend->settings().aggregate != "off";
 }
 
@@ -144,13 +281,14 @@ std::optional<AttemptLoop::End> AttemptLoop::end_of(const Outcome& outcome) cons
   return std::nullopt;
 }
 
-void AttemptLoop::began(const route::Target& target) {
+std::size_t AttemptLoop::began(const route::Target& target) {
   held_.clear();
   has_begun_ = false;
-  tried_.push_back({target.backend.get(), {}, {}, false, {}});
+  tried_.push_back({target.backend.get(), {}, {}, false, false, {}});
+  return current_ = tried_.size() - 1;
 }
 
-void AttemptLoop::ended(const route::Target& target, Outcome outcome, const Leg& leg) {
+void AttemptLoop::ended(std::size_t tried, const route::Target& target, Outcome outcome, const Leg& leg) {
   backend::Backend& backend = *target.backend;
   // What an upstream says may repeat the key that it was sent.
   if (backend.holds_secret(outcome.detail)) outcome.detail = backend.masked(outcome.detail);
@@ -158,27 +296,28 @@ void AttemptLoop::ended(const route::Target& target, Outcome outcome, const Leg&
     backend.condition().rest_until(now_() + *outcome.refusal.retry_after);
   const Blame at_fault = blame(outcome.cls);
   if (target.breaker != nullptr && (at_fault == Blame::kBackend || at_fault == Blame::kOperator))
-    note_change(target.breaker->failed(now_()));
-  tried_.back().outcome = std::move(outcome);
-  tried_.back().record = leg.record();
-  if (on_attempt_end_) on_attempt_end_(backend, tried_.back());
+    note_change(tried, target.breaker->failed(now_()));
+  tried_[tried].outcome = std::move(outcome);
+  tried_[tried].record = leg.record();
+  if (on_attempt_end_) on_attempt_end_(backend, tried_[tried]);
 }
 
 // The first token of `leg` has come.
 void AttemptLoop::answered(const route::Target& target, const Leg& leg) {
-  if (target.breaker == nullptr) return;
-  note_change(target.breaker->answered(
-      std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>(leg.first_token_ms())), now_()));
+  const auto first_token =
+      std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>(leg.first_token_ms()));
+  if (target.load != nullptr) target.load->note(first_token, !leg.streams(), now_());
+  if (target.breaker != nullptr) note_change(current_, target.breaker->answered(first_token, now_()));
 }
 
-void AttemptLoop::note_change(const backend::Breaker::Change& change) {
-  if (change.kind != backend::Breaker::Change::Kind::kNone) tried_.back().change = change;
+void AttemptLoop::note_change(std::size_t tried, const backend::Breaker::Change& change) {
+  if (change.kind != backend::Breaker::Change::Kind::kNone) tried_[tried].change = change;
 }
 
 void AttemptLoop::note_break(const Outcome& outcome, const Leg& leg) {
   sent_ = Sent{leg.facts(), leg.facts().text, leg.facts().tokens, {}};
   sent_->broke_by = outcome.cls == OutcomeClass::kStall ? "idle_timeout" : to_word(outcome.cls);
-  why_not_ = resumable_.why_not;
+  why_not_ = asked_.why_not_resumed;
   if (!why_not_.empty()) return;
   if (!route_.settings.resume) {
     why_not_ = "the Route says resume = false";
@@ -193,11 +332,15 @@ void AttemptLoop::note_break(const Outcome& outcome, const Leg& leg) {
 
 // In the order of what is surest: from a little before the end of what was sent, so that what is said again proves that
 // the answer goes on; from its very end; from scratch.
-Task<std::optional<AttemptLoop::End>> AttemptLoop::resume_at(const route::Target& target) {
+Task<std::optional<AttemptLoop::End>> AttemptLoop::resume_at(std::size_t place) {
   using api::openai::ResumeForm;
   using api::openai::Resumption;
+  const route::Target& target = target_at(place);
   backend::Backend& backend = *target.backend;
-  const std::vector<ResumeForm> forms = backend.resume_forms(resumable_.model, now_());
+  states_[place].asked = true;
+  states_[place].again.reset();
+  if (++tries_[place] == 1) backend.condition().retry_budget().earn();
+  const std::vector<ResumeForm> forms = backend.resume_forms(asked_.model, now_());
   if (std::ranges::count(forms, ResumeForm::kNone) > 0 && delivery_.shown()) co_return std::nullopt;
   const std::string sent = sent_->text;
   bool in_vain = false;  // it does not look at a part of an answer, or folds its white space
@@ -221,11 +364,11 @@ Task<std::optional<AttemptLoop::End>> AttemptLoop::resume_at(const route::Target
         is_part && outcome.cls == OutcomeClass::kMismatch && alike_but_for_white_space(said_, sent.substr(next.prefix));
     in_vain |= is_part && outcome.cls == OutcomeClass::kMismatch && (next.prefix == sent.size() || !delivery_.shown());
     if (outcome.cls == OutcomeClass::kClient || next.prefix == sent.size())
-      backend.condition().resume_memory().failed(resumable_.model, next.form, now_());
+      backend.condition().resume_memory().failed(asked_.model, next.form, now_());
     if (deadline_.passed(now_())) co_return End::kDeadline;
   }
   if (delivery_.shown()) co_return std::nullopt;
-  co_return co_await ask(target);
+  co_return co_await ask(place);
 }
 
 std::vector<AttemptLoop::Try> AttemptLoop::resume_tries(std::span<const api::openai::ResumeForm> forms,
@@ -233,7 +376,7 @@ std::vector<AttemptLoop::Try> AttemptLoop::resume_tries(std::span<const api::ope
   using api::openai::ResumeForm;
   std::vector<Try> tries;
   const bool shown = delivery_.shown();
-  const bool may_be_told = !resumable_.from_scratch && !sent.empty();
+  const bool may_be_told = !asked_.from_scratch && !sent.empty();
   for (const ResumeForm form : forms) {
     if (form == ResumeForm::kReplay || form == ResumeForm::kNone || !may_be_told) continue;
     if (form == ResumeForm::kAsk) {
@@ -252,7 +395,7 @@ std::vector<AttemptLoop::Try> AttemptLoop::resume_tries(std::span<const api::ope
 
 Task<Outcome> AttemptLoop::resume_by(const route::Target& target, api::openai::Resumption resumption,
                                      std::string overlap) {
-  began(target);
+  const std::size_t index = began(target);
   const std::unique_ptr<Leg> leg = make_leg_(target, &resumption);
   leg_ = leg.get();
   Outcome outcome = co_await leg->open();
@@ -275,7 +418,7 @@ Task<Outcome> AttemptLoop::resume_by(const route::Target& target, api::openai::R
   if (outcome.cls == OutcomeClass::kStall || outcome.cls == OutcomeClass::kSlow || outcome.cls == OutcomeClass::kCut)
     sent_->broke_by = outcome.cls == OutcomeClass::kStall ? "idle_timeout" : to_word(outcome.cls);
   sent_->tokens += leg->facts().tokens;
-  ended(target, outcome, *leg);
+  ended(index, target, outcome, *leg);
   co_return outcome;
 }
 
@@ -296,9 +439,9 @@ Task<Outcome> AttemptLoop::deliver_rest(Leg& leg, Continuation& continuation) {
     }
     step.events += let_pass(step.calls, pull);
     if (!step.events.empty() && !std::exchange(noted, true)) {
-      tried_.back().resumed = true;
+      tried_[current_].resumed = true;
       std::string note = "{\"event\":\"resume\",\"backend\":";
-      json::append_string(note, tried_.back().backend->name());
+      json::append_string(note, tried_[current_].backend->name());
       note += ",\"at_chars\":" + std::to_string(count_characters(sent_->text)) + ",\"reason\":";
       json::append_string(note, sent_->broke_by);
       if (!co_await delivery_.note(note + "}")) co_return gone;
@@ -308,20 +451,6 @@ Task<Outcome> AttemptLoop::deliver_rest(Leg& leg, Continuation& continuation) {
     if (whole && !co_await delivery_.end(continuation.facts())) co_return gone;
     co_return *pull.end;
   }
-}
-
-Task<Outcome> AttemptLoop::attempt(const route::Target& target, Leg& leg) {
-  Outcome outcome = co_await leg.open();
-  if (aborted_) co_return Outcome{OutcomeClass::kAbandoned, 0, "the client left"};
-  if (outcome.cls == OutcomeClass::kAnswered) {
-    answered_by_ = tried_.back().backend;
-    has_begun_ = true;
-    answered(target, leg);
-    outcome = co_await deliver(leg);
-    if (outcome.cls == OutcomeClass::kAnswered && !aborted_) co_await leg.finish();
-    co_return outcome;
-  }
-  co_return outcome;
 }
 
 // The request itself is at fault: the client is told what `leg` says, and no other Target is asked.
@@ -347,7 +476,7 @@ bool AttemptLoop::another_may_hold_it() const {
 // What of `bytes`, which came with `pull`, goes on now: from the first tool call on nothing does until the answer is
 // finished. Valid until the next call.
 std::string_view AttemptLoop::let_pass(std::string_view bytes, const Pull& pull) {
-  if (!resumable_.calls_whole || calls_live_) {
+  if (!asked_.calls_whole || calls_live_) {
     calls_live_ |= pull.calls;
     return bytes;
   }

@@ -10,6 +10,7 @@
 #include "attempt/delivery.h"
 #include "attempt/leg.h"
 #include "attempt/policy.h"
+#include "attempt/race.h"
 #include "base/event.h"
 #include "route/route_table.h"
 
@@ -25,15 +26,18 @@ class AttemptLoop {
   using Now = std::function<TimePoint()>;
   using WakeAt = std::function<void(TimePoint)>;  // calls wake() then
 
-  // Whether an answer that breaks may be continued, as the request has it.
-  struct Resumable {
-    std::string why_not;        // empty: it may
-    bool from_scratch = false;  // only by asking again: a schema or a grammar binds the answer
-    std::string model;          // as the client names it: what was found out about continuing holds for it
-    bool calls_whole = true;    // tool calls are held until the answer is finished, so that a cut before it is mended
+  // What the loop has to know of the request.
+  struct Asked {
+    std::string why_not_resumed;  // an answer that breaks may not be continued; empty: it may
+    bool from_scratch = false;    // only by asking again: a schema or a grammar binds the answer
+    std::string model;            // as the client names it: what was found out about continuing holds for it
+    bool calls_whole = true;      // tool calls are held until the answer is finished, so that a cut before it is mended
+    bool repeatable = true;       // two Backends may work on it at once
+    double input_tokens = 0;      // about so many it asks with
+    double output_tokens = 0;     // and for
   };
-  AttemptLoop(const route::Route& route, Deadline deadline, Delivery& delivery, Resumable resumable, MakeLeg make_leg,
-              Now now, WakeAt wake_at);
+  AttemptLoop(const route::Route& route, Deadline deadline, Delivery& delivery, Asked asked, MakeLeg make_leg, Now now,
+              WakeAt wake_at);
 
   enum class End {
     kAnswered,  // the client has the whole answer
@@ -56,9 +60,12 @@ class AttemptLoop {
     Outcome outcome;
     Leg::Record record;
     bool resumed = false;             // the client got from it what another Attempt had left out
+    bool hedge = false;               // begun while another one was under way
     backend::Breaker::Change change;  // what it made of its Backend's Breaker
   };
   [[nodiscard]] const std::vector<Tried>& tried() const { return tried_; }
+  // The one that was heard last; null: there was none.
+  [[nodiscard]] const Tried* last() const { return tried_.empty() ? nullptr : &tried_[current_]; }
   // Whose answer or refusal the client has; null: nobody's yet.
   [[nodiscard]] const backend::Backend* answered_by() const { return answered_by_; }
 
@@ -81,13 +88,30 @@ class AttemptLoop {
 
   static constexpr std::size_t kMostHeld = 4u << 20;  // bytes; more goes live
 
+  // A Leg that was asked.
+  struct Entrant {
+    std::size_t place;  // of its Target, in the order of this Exchange
+    std::unique_ptr<Leg> leg;
+    std::size_t tried = 0;  // its index there
+    Outcome opened;
+  };
+
+  [[nodiscard]] const route::Target& target_at(std::size_t place) const {
+    return route_.targets[order_.empty() ? place : order_[place]];
+  }
+  void put_in_order();
   [[nodiscard]] Move choose();
   Task<> pause(TimePoint until);
-  void decide_on_retry(std::size_t target);
-  Task<std::optional<End>> ask(const route::Target& target);
+  void decide_on_retry(std::size_t place, const Outcome& outcome);
+  Task<std::optional<End>> ask(std::size_t place);
+  Entrant enter(std::size_t place);
+  [[nodiscard]] std::optional<Duration> hedge_after(const Entrant& first) const;
+  std::optional<Entrant> enter_hedge(std::size_t first);
+  Task<Entrant> race(Entrant first, Duration hedge_after);
+  void outrun(const Entrant& entrant);
   Task<End> refuse(Leg& leg, const Outcome& outcome, const backend::Backend& backend);
   [[nodiscard]] bool another_may_hold_it() const;
-  Task<std::optional<End>> resume_at(const route::Target& target);
+  Task<std::optional<End>> resume_at(std::size_t place);
   struct Try {
     api::openai::ResumeForm form;
     std::size_t prefix;  // bytes of what was sent that it is told
@@ -95,13 +119,12 @@ class AttemptLoop {
   [[nodiscard]] std::vector<Try> resume_tries(std::span<const api::openai::ResumeForm> forms,
                                               const std::string& sent) const;
   Task<Outcome> resume_by(const route::Target& target, api::openai::Resumption resumption, std::string overlap);
-  Task<Outcome> attempt(const route::Target& target, Leg& leg);
   void answered(const route::Target& target, const Leg& leg);
-  void note_change(const backend::Breaker::Change& change);
+  void note_change(std::size_t tried, const backend::Breaker::Change& change);
   Task<Outcome> deliver(Leg& leg);
   Task<Outcome> deliver_rest(Leg& leg, Continuation& continuation);
-  void began(const route::Target& target);
-  void ended(const route::Target& target, Outcome outcome, const Leg& leg);
+  std::size_t began(const route::Target& target);
+  void ended(std::size_t tried, const route::Target& target, Outcome outcome, const Leg& leg);
   [[nodiscard]] std::optional<End> end_of(const Outcome& outcome) const;
   [[nodiscard]] bool goes_on_at(const route::Target& target) const;
   [[nodiscard]] std::optional<End> end_of_break() const;
@@ -111,16 +134,18 @@ class AttemptLoop {
   const route::Route& route_;
   Deadline deadline_;
   Delivery& delivery_;
-  Resumable resumable_;
+  Asked asked_;
   MakeLeg make_leg_;
   Now now_;
   WakeAt wake_at_;
   Event wake_;
   std::function<void(backend::Backend&, const Tried&)> on_attempt_end_;
-  std::vector<TargetState> states_;
-  std::vector<int> tries_;    // at each Target
-  std::vector<bool> judged_;  // by its Breaker
+  std::vector<std::uint32_t> order_;  // of the Route's Targets, as its policy has it; empty: as they stand
+  std::vector<TargetState> states_;   // in that order
+  std::vector<int> tries_;            // at each Target
+  std::vector<bool> judged_;          // by its Breaker
   std::vector<Tried> tried_;
+  std::size_t current_ = 0;  // in it: the one that is heard
   const backend::Backend* answered_by_ = nullptr;
   Leg* leg_ = nullptr;        // the one under way
   std::optional<Sent> sent_;  // once an answer has broken
@@ -137,7 +162,7 @@ class AttemptLoop {
   std::string said_;         // by the Target that is asked to go on, when it was told less and did not
   bool has_begun_ = false;   // the Leg under way has given its first token
   bool calls_live_ = false;  // a part of a tool call has gone to the client
-  bool pausing_ = false;
+  bool pausing_ = false;     // wake_ is waited for, also in a race
   bool aborted_ = false;
 };
 

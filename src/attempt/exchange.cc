@@ -15,10 +15,16 @@ namespace spillway::attempt {
 
 namespace {
 
-AttemptLoop::Resumable resumable(const api::openai::ChatRequest& chat, const config::Route& route) {
-  AttemptLoop::Resumable out;
-  if (chat.n != 1) out.why_not = "n is not 1";
-  if (chat.logprobs) out.why_not = "logprobs were asked for";
+constexpr double kBytesPerToken = 4;  // of JSON around a prompt, roughly
+constexpr double kUsualAnswer = 500;  // tokens, where none are asked for
+
+AttemptLoop::Asked asked(const api::openai::ChatRequest& chat, const config::Route& route, std::size_t body) {
+  AttemptLoop::Asked out;
+  if (chat.n != 1) out.why_not_resumed = "n is not 1";
+  if (chat.logprobs) out.why_not_resumed = "logprobs were asked for";
+  out.repeatable = !chat.stored;
+  out.input_tokens = static_cast<double>(body) / kBytesPerToken;
+  out.output_tokens = chat.max_tokens >= 0 ? static_cast<double>(chat.max_tokens) : kUsualAnswer;
   out.from_scratch = chat.constrained;
   out.model = chat.model;
   out.calls_whole = !chat.stream || route.tool_calls == "whole";
@@ -97,7 +103,7 @@ Task<> Exchange::answer() {
 Task<> Exchange::attempt(Deadline deadline) {
   const Ask ask{request_, chat_, deadline, config_->limits, request_id_};
   loop_.emplace(
-      *route_, deadline, *delivery_, resumable(chat_, route_->settings),
+      *route_, deadline, *delivery_, asked(chat_, route_->settings, request_.body.size()),
       [this, &ask](const route::Target& target, const api::openai::Resumption* resumption) {
         return std::make_unique<UpstreamLeg>(context_, target, ask, resumption);
       },
@@ -115,13 +121,13 @@ Task<> Exchange::attempt(Deadline deadline) {
     case End::kClientGone: context_.metrics.clients_gone.add(); break;
     case End::kDeadline: {
       std::string message = "the deadline passed after " + count + " Attempt(s)";
-      if (!loop_->tried().empty() && loop_->tried().back().outcome.deadline)
-        message += ", the last at " + loop_->tried().back().backend->name();
+      if (loop_->last() != nullptr && loop_->last()->outcome.deadline)
+        message += ", the last at " + loop_->last()->backend->name();
       co_await fail({504, "deadline_exceeded", std::move(message)});
       break;
     }
     case End::kBroken: {
-      const Tried& last = loop_->tried().back();
+      const Tried& last = *loop_->last();
       route_->series->broken_streams.add();
       api::ApiError error{502, "stream_broken",
                           "the answer was cut in the middle: " + last.backend->name() + ": " +
@@ -184,6 +190,7 @@ void Exchange::on_attempt_end(backend::Backend& backend, const Tried& tried) {
   if (tried.record.first_token_ms >= 0)
     first_token_ms_ = to_ms(now() - began_at_) - tried.record.total_ms + tried.record.first_token_ms;
   if (tried.resumed) backend.series().resumes.add();
+  if (tried.hedge) backend.series().hedges.add();
   tell_condition(backend, tried.outcome);
   tell_change(backend, tried.change);
 }
@@ -276,7 +283,7 @@ void Exchange::write_record() {
     for (const Tried& tried : loop_->tried()) {
       line.attempts.push_back({tried.backend->name(), to_word(tried.outcome.cls), tried.outcome.status,
                                tried.record.connect_ms, tried.record.first_token_ms, tried.record.total_ms,
-                               tried.record.events, tried.record.repeated, tried.resumed,
+                               tried.record.events, tried.record.repeated, tried.resumed, tried.hedge,
                                tried.record.upstream_request_id});
     }
   }

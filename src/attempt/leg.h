@@ -45,6 +45,9 @@ class Leg {
   [[nodiscard]] virtual const StreamFacts& facts() const = 0;
   [[nodiscard]] virtual bool streams() const = 0;  // next() gives events, not a whole answer
 
+  // It asks for a stream, before it is known whether one comes.
+  [[nodiscard]] virtual bool asks_for_stream() const = 0;
+
   // From its sending; -1: it did not come to that.
   [[nodiscard]] virtual double first_token_ms() const = 0;
 

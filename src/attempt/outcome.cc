@@ -13,6 +13,7 @@ Blame blame(OutcomeClass cls) {
   switch (cls) {
     case OutcomeClass::kAnswered:
     case OutcomeClass::kMismatch:
+    case OutcomeClass::kOutrun:
     case OutcomeClass::kAbandoned: return Blame::kNobody;
     case OutcomeClass::kClient:
     case OutcomeClass::kContext:
@@ -25,7 +26,7 @@ Blame blame(OutcomeClass cls) {
 
 bool retryable_before_commit(OutcomeClass cls) {
   return cls != OutcomeClass::kAnswered && cls != OutcomeClass::kAbandoned && cls != OutcomeClass::kClient &&
-         cls != OutcomeClass::kContext && cls != OutcomeClass::kMismatch;
+         cls != OutcomeClass::kContext && cls != OutcomeClass::kMismatch && cls != OutcomeClass::kOutrun;
 }
 
 bool resumable_after_commit(OutcomeClass cls) {

@@ -33,6 +33,7 @@ enum class OutcomeClass {
   kContext,      // 400: more than its context holds; one other Target may have a larger one
   kClient,       // 400, 413, 422: the request is at fault; passed through
   kMismatch,     // it was asked to go on with an answer, and said something else: no failure of the Backend
+  kOutrun,       // another Leg gave its first token before: not this one's fault
   kAbandoned,    // the client left, or the deadline passed: no one's fault
 };
 

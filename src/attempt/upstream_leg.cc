@@ -56,10 +56,12 @@ UpstreamLeg::UpstreamLeg(const Context& context, const route::Target& target, co
       asks_for_stream_(ask.chat.stream || aggregates()),
       began_at_(now()) {
   target_.backend->series().in_flight.add();
+  if (target_.load != nullptr) target_.load->begin();
 }
 
 UpstreamLeg::~UpstreamLeg() {
   target_.backend->series().in_flight.subtract();
+  if (target_.load != nullptr) target_.load->end();
   if (upstream_) context_.pool.give_back(std::move(upstream_));
 }
 

@@ -41,6 +41,7 @@ class UpstreamLeg final : public Leg {
   [[nodiscard]] std::string_view body() const override;
   [[nodiscard]] const StreamFacts& facts() const override { return reader_ ? reader_->facts() : no_facts_; }
   [[nodiscard]] bool streams() const override { return reader_.has_value(); }
+  [[nodiscard]] bool asks_for_stream() const override { return asks_for_stream_; }
   [[nodiscard]] double first_token_ms() const override { return first_token_ms_; }
   [[nodiscard]] Record record() const override;
 

@@ -127,6 +127,19 @@ Breaker::Change Breaker::answered(Duration first_token, TimePoint at) {
   return {Change::Kind::kSlow, 0, 0, whole(recent_ms_), whole(calm_ms_)};
 }
 
+Breaker::Change Breaker::outrun(Duration waited, TimePoint at) {
+  const std::lock_guard lock(mutex_);
+  if (!settings_.on || !is_slow(to_ms(waited))) return {};
+  if (share() < 1) {
+    fall(at);
+    return {};
+  }
+  learn(to_ms(waited), at);
+  if (!is_slow(recent_ms_)) return {};
+  leave(at);
+  return {Change::Kind::kSlow, 0, 0, whole(recent_ms_), whole(calm_ms_)};
+}
+
 Breaker::Change Breaker::failed(TimePoint at) {
   const std::lock_guard lock(mutex_);
   if (!settings_.on) return {};

@@ -44,6 +44,8 @@ class Breaker {
   // The first token came after `first_token`. That the answer broke later is a failure of its own.
   Change answered(Duration first_token, TimePoint at);
   Change failed(TimePoint at);
+  // Another one was faster, after it was waited for so long: that long its first token takes at least.
+  Change outrun(Duration waited, TimePoint at);
 
   // The mean time to the first token of late; 0: not known.
   [[nodiscard]] milliseconds first_token() const;

@@ -20,17 +20,17 @@ Condition::Change Condition::answered(TimePoint at) {
   return {Change::Kind::kAnswersAgain, failures, std::max(lasted, Duration(0))};
 }
 
-Breaker& Condition::breaker(const std::string& model) {
+Condition::PerModel& Condition::of(const std::string& model) {
   const std::lock_guard lock(mutex_);
-  std::unique_ptr<Breaker>& found = breakers_[model];
-  if (!found) found = std::make_unique<Breaker>();
+  std::unique_ptr<PerModel>& found = models_[model];
+  if (!found) found = std::make_unique<PerModel>();
   return *found;
 }
 
 double Condition::share() const {
   const std::lock_guard lock(mutex_);
   double least = 1;
-  for (const auto& [model, breaker] : breakers_) least = std::min(least, breaker->share());
+  for (const auto& [model, one] : models_) least = std::min(least, one->breaker.share());
   return least;
 }
 

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "backend/breaker.h"
+#include "backend/load.h"
 #include "backend/resume_memory.h"
 #include "backend/retry_budget.h"
 #include "base/time.h"
@@ -45,8 +46,11 @@ class Condition {
   }
 
   [[nodiscard]] RetryBudget& retry_budget() { return retry_budget_; }
+  // Of hedges: Attempts elsewhere, since this one is slow.
+  [[nodiscard]] RetryBudget& hedge_budget() { return hedge_budget_; }
   // For the model that it is asked for; empty: whatever the client names. Made when it is new, and kept.
-  [[nodiscard]] Breaker& breaker(const std::string& model);
+  [[nodiscard]] Breaker& breaker(const std::string& model) { return of(model).breaker; }
+  [[nodiscard]] Load& load(const std::string& model) { return of(model).load; }
   // The least share of requests that any of them lets through.
   [[nodiscard]] double share() const;
 
@@ -80,7 +84,13 @@ class Condition {
   Change answered(TimePoint at);
 
  private:
-  mutable std::mutex mutex_;  // guards last_failure_, and the growth of breakers_
+  struct PerModel {
+    Breaker breaker;
+    Load load;
+  };
+  PerModel& of(const std::string& model);
+
+  mutable std::mutex mutex_;  // guards last_failure_, and the growth of models_
   std::optional<Failure> last_failure_;
   std::atomic<std::uint32_t> failures_{0};      // in a row
   std::atomic<std::int64_t> first_failure_{0};  // of these; ticks of Clock
@@ -88,7 +98,8 @@ class Condition {
   std::atomic<std::int64_t> rests_until_{0};  // ticks of Clock
   std::atomic<std::int64_t> whole_until_{0};  // ticks of Clock
   RetryBudget retry_budget_;
-  std::map<std::string, std::unique_ptr<Breaker>> breakers_;  // by model
+  RetryBudget hedge_budget_;
+  std::map<std::string, std::unique_ptr<PerModel>> models_;
   ResumeMemory resume_memory_;
 };
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <limits>
 
 namespace spillway::backend {
 
@@ -15,7 +16,11 @@ class RetryBudget {
   // `ratio`: further tries for each first Attempt. `floor`: tries, at the beginning and at most.
   void set(double ratio, int floor) {
     earned_.store(static_cast<std::int64_t>(ratio * kUnit), std::memory_order_relaxed);
-    most_.store(floor * kUnit, std::memory_order_relaxed);
+    const std::int64_t most = floor * kUnit;
+    most_.store(most, std::memory_order_relaxed);
+    std::int64_t left = left_.load(std::memory_order_relaxed);
+    while (left > most && !left_.compare_exchange_weak(left, most, std::memory_order_relaxed)) {
+    }
   }
 
   void earn() {
@@ -38,7 +43,7 @@ class RetryBudget {
   static constexpr std::int64_t kUnit = 100;
   std::atomic<std::int64_t> earned_{20};
   std::atomic<std::int64_t> most_{10 * kUnit};
-  std::atomic<std::int64_t> left_{10 * kUnit};
+  std::atomic<std::int64_t> left_{std::numeric_limits<std::int64_t>::max()};  // until set(): as much as there may be
 };
 
 }  // namespace spillway::backend

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "config/presets.h"
 #include "config/schema.h"
 #include "config/values.h"
 
@@ -126,6 +127,28 @@ void check_target(const Target& target, const Value* table, const std::vector<Pl
                               : "there are: " + list);
 }
 
+// What a policy needs to know of each Target.
+void check_policy(const Placed<Route>& route, const std::vector<Placed<Backend>>& backends, Problems& problems) {
+  const Route& value = route.value;
+  if (value.policy == "weighted" && !value.targets.empty() &&
+      std::ranges::none_of(value.targets, [](const Target& target) { return target.weight > 0; })) {
+    problems.add(route.of("policy"), "policy weighted, and no target has a weight above 0",
+                 "give those that are to be asked a weight, as in: { backend = \"local\", weight = 3 }");
+  }
+  if (value.policy != "cost") return;
+  for (std::size_t i = 0; i < value.targets.size(); ++i) {
+    const Target& target = value.targets[i];
+    const auto backend = std::ranges::find(
+        backends, target.backend, [](const Placed<Backend>& one) -> const std::string& { return one.value.name; });
+    if (backend == backends.end() || price_of(target, backend->value)) continue;
+    const Value* const table = target_table(route, i);
+    problems.add(table != nullptr ? table->place : route.of("policy"),
+                 "policy cost, and the price at " + target.backend + " is not known",
+                 "in US dollars per million tokens: { backend = \"" + target.backend +
+                     "\", input_price = 0.15, output_price = 0.6 }");
+  }
+}
+
 void warn_idle(const Placed<Backend>& backend, Problems& problems) {
   const Backend& value = backend.value;
   const auto idle = [&](const char* key, bool set) {
@@ -135,15 +158,6 @@ void warn_idle(const Placed<Backend>& backend, Problems& problems) {
   idle("rate", !value.rate.empty());
   idle("replicas", value.replicas > 1);
   idle("standby", value.standby > 0);
-}
-
-void warn_idle(const Placed<Route>& route, Problems& problems) {
-  const Route& value = route.value;
-  const auto idle = [&](const char* key, bool set) {
-    if (set) problems.warn(route.of(key), std::string(key) + " is not acted on in this version");
-  };
-  idle("policy", value.policy != "ordered");
-  idle("hedge", value.hedge != "off");
 }
 
 }  // namespace
@@ -218,6 +232,7 @@ void check_routes(const std::vector<Placed<Route>>& routes, const std::vector<Pl
     }
     for (std::size_t at = 0; at < route.value.targets.size(); ++at)
       check_target(route.value.targets[at], target_table(route, at), backends, problems);
+    check_policy(route, backends, problems);
     for (std::size_t before = 0; before < i; ++before) {
       if (routes[before].value.model != route.value.model || routes[before].value.workload != route.value.workload)
         continue;
@@ -242,7 +257,6 @@ void check_routes(const std::vector<Placed<Route>>& routes, const std::vector<Pl
 
 void warn_of_idle_options(const Draft& draft, Problems& problems) {
   for (const Placed<Backend>& backend : draft.backends) warn_idle(backend, problems);
-  for (const Placed<Route>& route : draft.routes) warn_idle(route, problems);
 }
 
 }  // namespace spillway::config

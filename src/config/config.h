@@ -138,6 +138,10 @@ struct Target {
   std::string backend;
   std::string model;  // empty: for a local Backend its own model, else the name the client asked for
   double weight = 1;  // for policy "weighted"
+  // US dollars per million tokens, for policy "cost"; nothing: what is known of the preset's model, and 0 for a local
+  // Backend.
+  std::optional<double> input_price{};
+  std::optional<double> output_price{};
   bool operator==(const Target&) const = default;
 };
 
@@ -170,8 +174,9 @@ struct Breaker {
 
 // [retry_budget]; see backend::RetryBudget
 struct RetryBudget {
-  double ratio = 0.2;  // further tries for each first Attempt at a Backend
-  int floor = 10;      // tries; where there is little traffic
+  double ratio = 0.2;         // further tries for each first Attempt at a Backend
+  double hedge_ratio = 0.05;  // and hedges elsewhere, since it is slow
+  int floor = 10;             // of either; where there is little traffic
   bool operator==(const RetryBudget&) const = default;
 };
 

@@ -88,7 +88,7 @@ Route route_over(const std::vector<Backend>& backends, bool choose_models) {
   Route route;
   for (const Backend& backend : backends) {
     const Preset* const preset = choose_models ? find_preset(backend.preset) : nullptr;
-    route.targets.push_back({backend.name, std::string(preset != nullptr ? preset->default_model : ""), 1});
+    route.targets.push_back({backend.name, std::string(preset != nullptr ? preset->default_model : ""), 1, {}, {}});
   }
   return route;
 }

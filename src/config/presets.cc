@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "config/config.h"
+
 namespace spillway::config {
 
 namespace {
@@ -52,7 +54,48 @@ constexpr ThinkingRow kThinking[] = {
     {"vllm", "", {"chat_template_kwargs", "enable_thinking", "false"}},
 };
 
+// The first row of the preset whose `model` the model's name begins with. From the providers' price pages, 2026-11-24.
+struct PriceRow {
+  std::string_view preset;
+  std::string_view model;
+  Price price;
+};
+
+constexpr PriceRow kPrices[] = {
+    {"deepseek", "deepseek-flash", {0.15, 0.60}},
+    {"deepseek", "deepseek-v4-pro", {0.66, 1.98}},
+    {"openai", "gpt-6.2-sol", {2, 10}},
+    {"openai", "gpt-6-luna", {0.10, 0.50}},
+    {"anthropic", "claude-sonnet-5-5", {2, 10}},
+    {"anthropic", "claude-opus-5-5", {4, 20}},
+    {"anthropic", "claude-haiku-5-5", {0.10, 0.50}},
+    {"dashscope", "qwen4-max", {1.50, 4.50}},
+    {"dashscope", "qwen3.8-flash", {0.15, 0.47}},
+    {"zhipu", "glm-5.3-flash", {0.15, 0.50}},
+    {"zhipu", "glm-5.3", {1.40, 4.40}},
+    {"moonshot", "kimi-k3.1-pro", {2, 10}},
+    {"moonshot", "kimi-k2.6", {0.95, 4}},
+    {"ollama", "", {}},
+    {"llama.cpp", "", {}},
+    {"vllm", "", {}},
+};
+
 }  // namespace
+
+std::optional<Price> find_price(std::string_view preset, std::string_view model) {
+  for (const PriceRow& row : kPrices) {
+    if (row.preset == preset && model.starts_with(row.model)) return row.price;
+  }
+  return std::nullopt;
+}
+
+std::optional<Price> price_of(const Target& target, const Backend& backend) {
+  const std::string& model = target.model.empty() ? backend.model : target.model;
+  const std::optional<Price> known = backend.is_local() ? Price{} : find_price(backend.preset, model);
+  if (!known && (!target.input_price || !target.output_price)) return std::nullopt;
+  const Price base = known.value_or(Price{});
+  return Price{target.input_price.value_or(base.input), target.output_price.value_or(base.output)};
+}
 
 std::span<const Preset> presets() { return kPresets; }
 

@@ -1,12 +1,16 @@
 // What is known of providers and servers, so that a [[backend]] needs only `preset = "NAME"`.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string_view>
 
 #include "base/dialect.h"
 
 namespace spillway::config {
+
+struct Target;
+struct Backend;
 
 struct Preset {
   std::string_view name;
@@ -25,6 +29,17 @@ struct Preset {
 
 // In the order in which the embedded default asks them.
 std::span<const Preset> presets();
+
+// US dollars per million tokens, outside of the provider's peak hours.
+struct Price {
+  double input = 0;
+  double output = 0;
+};
+// What `model` costs at a Backend with that preset. Nothing: not known.
+std::optional<Price> find_price(std::string_view preset, std::string_view model);
+
+// What a request to `target` costs, at `backend`: as the Config has it, else as it is known. Nothing: it is not.
+std::optional<Price> price_of(const Target& target, const Backend& backend);
 
 // Null: there is none of that name.
 const Preset* find_preset(std::string_view name);

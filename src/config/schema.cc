@@ -287,7 +287,10 @@ const Options<RetryBudget>& retry_budget_options() {
   static const Options<RetryBudget> options{
       number<RetryBudget>("ratio", FIELD(ratio),
                           "Further tries at a Backend for each first Attempt there (`retries`)."),
-      integer<RetryBudget>("floor", FIELD(floor), 0, 1'000'000, "Tries that there are at first, and at most at once.")};
+      share<RetryBudget>("hedge_ratio", FIELD(hedge_ratio),
+                         "Hedges for each first Attempt at a Backend (`hedge`): they cost tokens."),
+      integer<RetryBudget>("floor", FIELD(floor), 0, 1'000'000,
+                           "Of either: so many there are at first, and at most at once.")};
   return options;
 }
 
@@ -382,8 +385,10 @@ const Options<Route>& route_options() {
                     "The name that clients ask for: exact, or a glob with * and ?; the most specific Route serves."),
         text<Route>("workload", FIELD(workload), "string",
                     "Only requests with this label (header x-spillway-workload); empty: all."),
-        word<Route>("policy", {"ordered", "latency", "cost", "weighted"}, FIELD(policy),
-                    "How Targets are chosen. Only ordered is acted on yet."),
+        word<Route>(
+            "policy", {"ordered", "latency", "cost", "weighted"}, FIELD(policy),
+            "In which order Targets are asked: as they stand here; by time to the first token and load; by what "
+            "the request costs there; drawn by weight."),
         targets_option(),
         integer<Route>(
             "retries", FIELD(retries), 0, 100,
@@ -393,7 +398,8 @@ const Options<Route>& route_options() {
                         "The longest wait for a provider's Retry-After before asking it again, rather than going to "
                         "the next Target."),
         text<Route>("hedge", FIELD(hedge), "off \\| auto \\| duration",
-                    "Start the next Target when no first token has come. Not acted on yet."),
+                    "Ask the next Target as well when no first token has come by then; the first one that has one "
+                    "answers, the other is stopped. auto: when 95 % of answers would have begun."),
         boolean<Route>("resume", FIELD(resume),
                        "Go on with a stream that breaks after its first token at the next Target."),
         word<Route>(
@@ -412,7 +418,12 @@ const Options<Target>& target_options() {
       text<Target>(
           "model", FIELD(model), "string",
           "The model to ask it for; without one a local Backend's own, else the name that the client asked for."),
-      number<Target>("weight", FIELD(weight), "Its share under policy weighted. Not acted on yet.")};
+      number<Target>("weight", FIELD(weight), "Its share under policy weighted; 0: only when no other can serve."),
+      number<Target>(
+          "input_price", FIELD(input_price),
+          "US dollars per million tokens of a prompt, for policy cost; without one the preset's, and nothing "
+          "for a local Backend."),
+      number<Target>("output_price", FIELD(output_price), "The same for tokens of an answer.")};
   return options;
 }
 

@@ -89,6 +89,7 @@ void append_line(std::string& out, const ExchangeLine& line, std::chrono::system
     number_field(out, "total_ms", attempt.total_ms);
     if (attempt.events > 0) count_field(out, "events", attempt.events);
     if (attempt.resumed) out += ",\"resumed\":true";
+    if (attempt.hedge) out += ",\"hedge\":true";
     if (attempt.repeated) out += ",\"repeated\":true";
     if (!attempt.upstream_request_id.empty()) text_field(out, "upstream_request_id", attempt.upstream_request_id);
     out += "}";

@@ -25,6 +25,7 @@ struct AttemptLine {
   std::uint64_t events = 0;                   // of a stream
   bool repeated = false;                      // on a new connection, the kept one being dead
   bool resumed = false;                       // went on with the answer of an earlier one
+  bool hedge = false;                         // begun beside another one that was slow
   std::string_view upstream_request_id = {};  // the provider's own id of it; empty: it gave none
 };
 

@@ -122,7 +122,7 @@ std::vector<Metrics::BackendTotals> Metrics::backend_totals() {
 std::string Metrics::render(const std::vector<Gauge>& gauges) {
   struct Backend {
     std::array<std::uint64_t, kAttemptClasses.size()> attempts{};
-    std::uint64_t in_flight = 0, bytes = 0, events = 0, resumes = 0;
+    std::uint64_t in_flight = 0, bytes = 0, events = 0, resumes = 0, hedges = 0;
     HistogramSum first_token;
   };
   struct Route {
@@ -147,6 +147,7 @@ std::string Metrics::render(const std::vector<Gauge>& gauges) {
         sum.bytes += series.bytes.value();
         sum.events += series.events.value();
         sum.resumes += series.resumes.value();
+        sum.hedges += series.hedges.value();
         sum.first_token.add(series.first_token);
       }
       for (const RouteSeries& series : thread->routes_) {
@@ -203,6 +204,11 @@ std::string Metrics::render(const std::vector<Gauge>& gauges) {
        "Answers that broke at another Backend and went on at this one, by Backend.");
   for (const auto& [name, backend] : backends) {
     line(out, "spillway_resumes_total", "backend=\"" + escaped(name) + "\"", static_cast<double>(backend.resumes));
+  }
+  head(out, "spillway_hedges_total", "counter",
+       "Attempts at this Backend beside one at another that was slow, by Backend.");
+  for (const auto& [name, backend] : backends) {
+    line(out, "spillway_hedges_total", "backend=\"" + escaped(name) + "\"", static_cast<double>(backend.hedges));
   }
   head(out, "spillway_first_token_seconds", "histogram",
        "From the sending of an Attempt to its first token, or whole answer where it is not streamed.");

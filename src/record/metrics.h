@@ -51,10 +51,10 @@ class Histogram {
 };
 
 // How an Attempt can end, as a label; the order is that of attempt::OutcomeClass.
-inline constexpr std::array<std::string_view, 21> kAttemptClasses{
-    "answered", "resolve", "connect",  "tls",     "timeout",  "first_token",  "stall",
-    "slow",     "cut",     "garbage",  "empty",   "overload", "rate_limited", "quota",
-    "server",   "config",  "no_model", "context", "client",   "mismatch",     "abandoned"};
+inline constexpr std::array<std::string_view, 22> kAttemptClasses{
+    "answered", "resolve", "connect", "tls",      "timeout",      "first_token", "stall",  "slow",
+    "cut",      "garbage", "empty",   "overload", "rate_limited", "quota",       "server", "config",
+    "no_model", "context", "client",  "mismatch", "outrun",       "abandoned"};
 
 // What one thread knows of one Backend.
 struct BackendSeries {
@@ -65,6 +65,7 @@ struct BackendSeries {
   Counter bytes;    // relayed to clients
   Counter events;   // of streams
   Counter resumes;  // answers of another Attempt that it went on with
+  Counter hedges;   // Attempts here beside one at another Target that was slow
   Histogram first_token;
 };
 

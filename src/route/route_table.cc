@@ -4,6 +4,7 @@
 
 #include "base/json_text.h"
 #include "base/text.h"
+#include "config/values.h"
 
 namespace spillway::route {
 
@@ -39,6 +40,8 @@ RouteTable::RouteTable(const config::Config& config, const Backends& backends, r
   for (const config::Route& settings : config.routes) {
     Route route;
     route.settings = settings;
+    route.policy = find_policy(settings.policy);
+    route.hedge_after = config::parse_duration(settings.hedge).value_or(milliseconds(0));
     const std::string name = settings.workload.empty() ? settings.model : settings.model + "#" + settings.workload;
     route.series = &metrics.route(name);
     route.deadline = settings.timeouts.deadline.value_or(config.defaults.deadline);
@@ -53,7 +56,10 @@ RouteTable::RouteTable(const config::Config& config, const Backends& backends, r
       if (!model.empty()) target.quoted_model = as_json(model);
       target.breaker = &target.backend->condition().breaker(model);
       target.breaker->set(config.breaker);
+      target.load = &target.backend->condition().load(model);
+      target.price = config::price_of(wanted, backend).value_or(config::Price{});
       target.backend->condition().retry_budget().set(config.retry_budget.ratio, config.retry_budget.floor);
+      target.backend->condition().hedge_budget().set(config.retry_budget.hedge_ratio, config.retry_budget.floor);
       target.timeouts = config::overlay(config::overlay(config.defaults, backend.timeouts), settings.timeouts);
       route.targets.push_back(std::move(target));
     }

@@ -10,6 +10,7 @@
 #include "backend/backend.h"
 #include "config/config.h"
 #include "record/metrics.h"
+#include "route/policy.h"
 
 namespace spillway::route {
 
@@ -18,13 +19,17 @@ struct Target {
   std::shared_ptr<backend::Backend> backend;
   std::string quoted_model;  // as JSON text; empty: the name that the client asked for
   config::Timeouts timeouts;
-  backend::Breaker* breaker = nullptr;  // lives as long as the Backend
+  backend::Breaker* breaker = nullptr;  // these two live as long as the Backend
+  backend::Load* load = nullptr;
+  config::Price price{};
 };
 
 struct Route {
   config::Route settings;
+  Policy policy = ordered;
   std::vector<Target> targets;
   milliseconds deadline{};
+  milliseconds hedge_after{};  // 0: never, or when it is late for this Target
   record::RouteSeries* series = nullptr;
 };
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
 #include <deque>
 
 namespace spillway::attempt {
@@ -35,8 +36,8 @@ class ScriptedLeg final : public Leg {
   Task<Outcome> open() override {
     clock_ += script_.takes;
     if (script_.hangs) {
-      co_await aborted_.wait();
-      co_return Outcome{C::kAbandoned, 0, "the client left"};
+      co_await going_on_.wait();
+      if (aborted_) co_return Outcome{C::kAbandoned, 0, "the client left"};
     }
     co_return script_.opened;
   }
@@ -51,13 +52,18 @@ class ScriptedLeg final : public Leg {
     finished = true;
     co_return;
   }
-  void abort() override { aborted_.notify(); }
+  void abort() override {
+    aborted_ = true;
+    going_on_.notify();
+  }
+  void open_now() { going_on_.notify(); }
   [[nodiscard]] int status() const override { return script_.opened.status; }
   [[nodiscard]] const std::string& content_type() const override { return none_; }
   [[nodiscard]] const std::string& fields() const override { return none_; }
   [[nodiscard]] std::string_view body() const override { return "refusal"; }
   [[nodiscard]] const StreamFacts& facts() const override { return facts_; }
   [[nodiscard]] bool streams() const override { return true; }
+  [[nodiscard]] bool asks_for_stream() const override { return true; }
   [[nodiscard]] double first_token_ms() const override { return 100; }
   [[nodiscard]] Record record() const override { return {}; }
 
@@ -66,7 +72,8 @@ class ScriptedLeg final : public Leg {
  private:
   Script script_;
   TimePoint& clock_;
-  Event aborted_;
+  Event going_on_;
+  bool aborted_ = false;
   StreamFacts facts_;
   std::string none_;
   std::size_t at_ = 0;
@@ -122,19 +129,31 @@ class AttemptLoopTest : public ::testing::Test {
       settings.name = std::string(1, static_cast<char>('a' + i));
       settings.base_url = "http://127.0.0.1:9";
       settings.api_key.value = "sk-secret";
-      route_.targets.push_back({*backend::Backend::make(settings, metrics_.add_thread()), {}, {}});
+      route::Target target;
+      target.backend = *backend::Backend::make(settings, metrics_.add_thread());
+      target.load = &target.backend->condition().load("");
+      route_.targets.push_back(std::move(target));
     }
+    restart(route_, deadline);
+  }
+  // Another Exchange on `route`.
+  void restart(const route::Route& route, Duration deadline = seconds(60)) {
+    delivery_.text.clear();
+    delivery_.takes = 0;
     loop_ = std::make_unique<AttemptLoop>(
-        route_, Deadline::after(deadline, clock_), delivery_, AttemptLoop::Resumable{},
+        route, Deadline::after(deadline, clock_), delivery_, asked_,
         [this](const route::Target&, const api::openai::Resumption*) {
           auto leg = std::make_unique<ScriptedLeg>(scripts_.front(), clock_);
+          if (scripts_.front().hangs) last_ = leg.get();
           if (scripts_.size() > 1) scripts_.pop_front();  // the last one repeats
           return leg;
         },
         [this] { return clock_; },
         [this](TimePoint at) {
-          clock_ = at;
-          loop_->wake();
+          asio::post(io_, [this, at] {
+            clock_ = std::max(clock_, at);
+            loop_->wake();
+          });
         });
     loop_->on_attempt_end([this](backend::Backend& backend, const AttemptLoop::Tried& tried) {
       told_.push_back(backend.name() + " " + std::string(to_word(tried.outcome.cls)));
@@ -146,6 +165,9 @@ class AttemptLoopTest : public ::testing::Test {
   }
 
   AttemptLoopTest() { route_.settings.retries = 0; }
+
+  AttemptLoop::Asked asked_;
+  ScriptedLeg* last_ = nullptr;  // that hangs
 
   asio::io_context io_{1};
   record::Metrics metrics_;
@@ -347,6 +369,122 @@ TEST_F(AttemptLoopTest, a_secret_in_what_an_upstream_says_is_masked) {
   leaks.opened.detail = "bad key sk-secret";
   EXPECT_EQ(run({leaks}), End::kAllFailed);
   EXPECT_EQ(loop_->tried().back().outcome.detail, "bad key ***");
+}
+
+// Two Targets, the first of which is slow.
+class Hedged : public AttemptLoopTest {
+ protected:
+  Hedged() { route_.hedge_after = milliseconds(500), route_.settings.hedge = "500ms"; }
+  static Script hangs() {
+    Script script = answers({"late"});
+    script.hangs = true;
+    return script;
+  }
+};
+
+TEST_F(Hedged, when_the_first_is_late_the_next_one_is_asked_and_whoever_is_first_answers) {
+  EXPECT_EQ(run({hangs(), answers({"from b"})}), End::kAnswered);
+  EXPECT_EQ(delivery_.text, "from b|end");
+  EXPECT_EQ(loop_->answered_by()->name(), "b");
+  EXPECT_THAT(told_, ElementsAre("a outrun", "b answered"));
+  EXPECT_TRUE(loop_->tried()[1].hedge);
+  EXPECT_FALSE(loop_->tried()[0].hedge);
+  EXPECT_EQ(clock_, TimePoint(seconds(1000)) + milliseconds(500));
+}
+
+TEST_F(Hedged, one_that_answers_in_time_is_alone) {
+  EXPECT_EQ(run({answers({"from a"}), answers({"never"})}), End::kAnswered);
+  EXPECT_EQ(delivery_.text, "from a|end");
+  EXPECT_THAT(told_, ElementsAre("a answered"));
+}
+
+TEST_F(Hedged, a_hedge_that_fails_leaves_the_first_one_to_answer) {
+  start({hangs(), fails(C::kOverload, 503)});
+  io_.poll();
+  EXPECT_FALSE(end_);
+  last_->open_now();
+  io_.restart();
+  io_.poll();
+  EXPECT_EQ(end_, End::kAnswered);
+  EXPECT_EQ(delivery_.text, "late|end");
+  EXPECT_THAT(told_, ElementsAre("b overload", "a answered"));
+}
+
+TEST_F(Hedged, both_may_fail_and_the_third_is_asked) {
+  Script slow = fails(C::kFirstToken, 200);
+  slow.hangs = true;
+  start({slow, fails(C::kConnect), answers({"from c"})});
+  io_.poll();
+  last_->open_now();
+  io_.restart();
+  io_.poll();
+  EXPECT_EQ(end_, End::kAnswered);
+  EXPECT_EQ(delivery_.text, "from c|end");
+  EXPECT_THAT(told_, ElementsAre("a first_token", "b connect", "c answered"));
+}
+
+TEST_F(Hedged, the_client_leaves_and_both_end) {
+  start({hangs(), hangs()});
+  io_.poll();
+  ASSERT_EQ(loop_->tried().size(), 2u);
+  loop_->abort();
+  io_.restart();
+  io_.poll();
+  EXPECT_EQ(end_, End::kClientGone);
+  EXPECT_THAT(told_, ::testing::UnorderedElementsAre("a abandoned", "b abandoned"));
+}
+
+TEST_F(Hedged, a_request_that_leaves_something_behind_is_asked_once) {
+  asked_.repeatable = false;
+  start({hangs(), answers({"never"})});
+  io_.poll();
+  EXPECT_EQ(loop_->tried().size(), 1u);
+  loop_->abort();
+  io_.restart();
+  io_.poll();
+}
+
+TEST_F(Hedged, the_budget_of_the_slow_one_is_kept) {
+  int hedges = 0;
+  start({hangs(), answers({"from b"})});
+  io_.poll();
+  const route::Route route = route_;
+  route.targets[0].backend->condition().hedge_budget().set(0.05, 10);
+  for (int i = 0; i < 1'000; ++i) {
+    end_.reset();
+    scripts_ = {hangs(), answers({"from b"})};
+    restart(route);
+    io_.restart();
+    io_.poll();
+    hedges += loop_->tried().size() == 2 ? 1 : 0;
+    if (!end_) loop_->abort();
+    io_.restart();
+    io_.poll();
+  }
+  EXPECT_LE(hedges, 50 + 10);
+  EXPECT_GE(hedges, 50);
+}
+
+TEST_F(Hedged, auto_learns_when_it_is_late) {
+  route_.hedge_after = milliseconds(0), route_.settings.hedge = "auto";
+  start({hangs(), answers({"from b"})});
+  io_.poll();
+  EXPECT_EQ(loop_->tried().size(), 1u);  // nothing is known yet
+  loop_->abort();
+  io_.restart();
+  io_.poll();
+  const route::Route route = route_;
+  for (int i = 0; i < 100; ++i) route.targets[0].load->note(milliseconds(i < 95 ? 200 : 900), false, clock_);
+  const TimePoint before = clock_;
+  end_.reset();
+  scripts_ = {hangs(), answers({"from b"})};
+  restart(route);
+  io_.restart();
+  io_.poll();
+  EXPECT_EQ(end_, End::kAnswered);
+  EXPECT_EQ(delivery_.text, "from b|end");
+  EXPECT_GE(clock_ - before, milliseconds(200));
+  EXPECT_LE(clock_ - before, milliseconds(220));
 }
 
 }  // namespace

@@ -37,6 +37,7 @@ constexpr Row kTable[] = {
     {C::kContext, "context", Blame::kClient, false, false},
     {C::kClient, "client", Blame::kClient, false, false},
     {C::kMismatch, "mismatch", Blame::kNobody, false, true},
+    {C::kOutrun, "outrun", Blame::kNobody, false, false},
     {C::kAbandoned, "abandoned", Blame::kNobody, false, false},
 };
 

@@ -49,6 +49,7 @@ class ReaderLeg final : public Leg {
   [[nodiscard]] std::string_view body() const override { return upstream_.body(); }
   [[nodiscard]] const StreamFacts& facts() const override { return reader_.facts(); }
   [[nodiscard]] bool streams() const override { return true; }
+  [[nodiscard]] bool asks_for_stream() const override { return true; }
   [[nodiscard]] double first_token_ms() const override { return -1; }
   [[nodiscard]] Record record() const override {
     Record record;
@@ -92,7 +93,7 @@ class RelayTest : public http::testing::ClientTest {
     while (!connection_->head_done()) status = run(connection_->receive(soon()));
     delivery_ = std::make_unique<StreamDelivery>(*writer_, [this] { ++commits_; }, timers_, now());
     attempts_ = std::make_unique<AttemptLoop>(
-        route_, limits_.deadline, *delivery_, AttemptLoop::Resumable{},
+        route_, limits_.deadline, *delivery_, AttemptLoop::Asked{},
         [this, status](const route::Target&, const api::openai::Resumption*) {
           return std::make_unique<ReaderLeg>(*connection_, limits_, status);
         },

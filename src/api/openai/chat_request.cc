@@ -130,6 +130,8 @@ void note_limits(std::string_view key, ondemand::value value, std::string_view b
     if (is_whole && !token.empty()) request.n = number;
   } else if (key == "logprobs") {
     request.logprobs = token != "false" && token != "null";
+  } else if (key == "store") {
+    request.stored = token == "true";
   } else if (key == "audio" || key == "modalities") {
     request.audio |= token != "null" && (key == "audio" || token.find("audio") != std::string_view::npos);
   } else if (key == "response_format" || key == "grammar" || key.starts_with("guided_") ||

@@ -36,6 +36,7 @@ struct ChatRequest {
   std::int64_t n = 1;
   bool logprobs = false;
   bool audio = false;        // asks for more than text, which no stream of text brings
+  bool stored = false;       // the provider is to keep the answer: asked twice, it keeps two
   bool constrained = false;  // by a JSON schema or a grammar
 };
 
