@@ -47,6 +47,7 @@ struct Server {
 // [limits]; sizes in bytes
 struct Limits {
   std::uint64_t max_body = 32u << 20;
+  std::uint64_t max_buffered = 1u << 30;  // bodies of all requests that are under way, over 16 KiB each
   std::uint64_t max_header = 32u << 10;
   std::uint32_t max_connections = 20'000;
   milliseconds header_timeout{10'000};

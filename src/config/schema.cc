@@ -235,6 +235,10 @@ const Options<Server>& server_options() {
 const Options<Limits>& limits_options() {
   static const Options<Limits> options{
       size<Limits>("max_body", FIELD(max_body), 1, "A request's body; larger is 413."),
+      size<Limits>(
+          "max_buffered", FIELD(max_buffered), 1u << 20,
+          "Bodies of more than 16 KiB of all requests that are under way; what comes on top is refused with 503 "
+          "before it is read."),
       size<Limits>("max_header", FIELD(max_header), 256, "A message's start line and header; larger is 431."),
       integer<Limits>("max_connections", FIELD(max_connections), 1, kMany,
                       "Open client connections, over all threads; one more gets 503."),

@@ -48,13 +48,21 @@ Task<> ServerConnection::run() {
   const auto endpoint = stream_->socket().remote_endpoint(gone);
   if (!gone) peer_ = endpoint.address().to_string();
   while (co_await read_request()) {
-    handling_ = true;
     client_gone_ = false;
     // A read is pending while the request is handled: it sees the client leave, and takes in what
     // is pipelined. `request_` looks into the same buffer, so room is made before.
     stream_->input().prepare(Stream::kMinRoom);
     parser_.read(stream_->input(), request_);
-    writer_.begin(request_, server_.draining_, server_.limits_->write_timeout);
+    if (!judged_) {
+      writer_.begin(request_, server_.draining_, server_.limits_->write_timeout);
+      if (const auto early = server_.handler_.on_head(writer_, request_)) {
+        co_await answer_early(*early, true);
+        if (!writer_.reusable() || server_.draining_) break;
+        finish_request();
+        continue;
+      }
+    }
+    handling_ = true;
     stream_->on_read([this] { read_while_handling(); });
     stream_->start_read();
     co_await server_.handler_.handle(*this, request_);
@@ -91,6 +99,8 @@ void ServerConnection::read_while_handling() {
 
 // Drops the request that was answered; pipelined bytes move to the front.
 void ServerConnection::finish_request() {
+  server_.load_->give_back(std::exchange(buffered_, 0));
+  judged_ = false;
   // Not while a read is under way into the buffer: then its bytes would land in the wrong place.
   // That read began behind end(), so the request's bytes are dropped once it has ended.
   if (!stream_->reading()) {
@@ -98,6 +108,24 @@ void ServerConnection::finish_request() {
     parser_.reset();
     stream_->input().shrink(kIdleBuffer);
   }
+}
+
+// Takes what the body needs beyond a small buffer out of what all clients together may have here: its length where that
+// was told, else what has come of it. False: too much is held already.
+bool ServerConnection::buffer_body() {
+  const std::uint64_t body =
+      std::max<std::uint64_t>(parser_.content_length(), parser_.body_end() - parser_.body_begin());
+  if (body <= kIdleBuffer || body <= buffered_) return true;
+  if (!server_.load_->buffer(body - buffered_, server_.limits_->max_buffered)) return false;
+  buffered_ = body;
+  return true;
+}
+
+Task<> ServerConnection::answer_early(const EarlyAnswer& answer, bool body_is_there) {
+  timer_.disarm();
+  if (!body_is_there) writer_.close_after();
+  const bool sent = co_await writer_.send(answer.status, answer.content_type, answer.body);
+  if (sent && !body_is_there) co_await linger();
 }
 
 Task<bool> ServerConnection::read_request() {
@@ -122,6 +150,19 @@ Task<bool> ServerConnection::read_request() {
         case ParseStatus::kComplete: timer_.disarm(); co_return true;
         case ParseStatus::kError: co_await refuse(parser_.failure()); co_return false;
         case ParseStatus::kNeedMore: break;
+      }
+      if (parser_.head_done() && !judged_) {
+        judged_ = true;
+        parser_.read(input, request_);
+        writer_.begin(request_, server_.draining_, limits.write_timeout);
+        if (const auto early = server_.handler_.on_head(writer_, request_)) {
+          co_await answer_early(*early, false);
+          co_return false;
+        }
+      }
+      if (parser_.head_done() && !buffer_body()) {
+        co_await refuse({503, "too many large requests are under way; send it again in a moment"});
+        co_return false;
       }
       if (parser_.head_done() && !body_timed) {
         body_timed = true;
@@ -158,6 +199,7 @@ Task<> ServerConnection::refuse(ParseFailure failure) {
   Request nobody;
   nobody.keep_alive = false;
   writer_.begin(nobody, true, milliseconds(kLingerSilence));
+  if (failure.status == 503) writer_.add_header("Retry-After", "1");
   const std::string body = server_.handler_.render_failure(failure.status, failure.what);
   if (co_await writer_.send(failure.status, "application/json", body)) co_await linger();
 }
@@ -180,12 +222,12 @@ Task<> ServerConnection::linger() {
 }
 
 Server::Server(asio::io_context& loop, LoopTimers& timers, Handler& handler, std::shared_ptr<const ServerLimits> limits,
-               std::shared_ptr<std::atomic<std::uint32_t>> connections)
+               std::shared_ptr<ServerLoad> load)
     : loop_(loop),
       timers_(timers),
       handler_(handler),
       limits_(std::move(limits)),
-      connections_(std::move(connections)),
+      load_(std::move(load)),
       acceptor_(loop) {}
 
 Server::~Server() { close(); }
@@ -240,8 +282,8 @@ Task<> Server::accept_loop() {
 }
 
 void Server::adopt(Socket socket) {
-  if (connections_->fetch_add(1, std::memory_order_relaxed) >= limits_->max_connections) {
-    connections_->fetch_sub(1, std::memory_order_relaxed);
+  if (load_->connections.fetch_add(1, std::memory_order_relaxed) >= limits_->max_connections) {
+    load_->connections.fetch_sub(1, std::memory_order_relaxed);
     ErrorStatus ignored;
     const std::string body = handler_.render_failure(503, "there are too many connections");
     const std::string answer =
@@ -256,13 +298,13 @@ void Server::adopt(Socket socket) {
   auto connection = std::make_shared<ServerConnection>(*this, std::move(socket));
   const auto place = open_.insert(open_.end(), connection.get());
   // The coroutine holds the connection; the list only tells whom to close.
-  asio::co_spawn(loop_, connection->run(),
-                 [this, place, connection, counter = connections_](std::exception_ptr failure) {
-                   report(failure);
-                   connection->stream_->close();
-                   open_.erase(place);
-                   counter->fetch_sub(1, std::memory_order_relaxed);
-                 });
+  asio::co_spawn(loop_, connection->run(), [this, place, connection, counter = load_](std::exception_ptr failure) {
+    report(failure);
+    connection->stream_->close();
+    counter->give_back(connection->buffered_);
+    open_.erase(place);
+    counter->connections.fetch_sub(1, std::memory_order_relaxed);
+  });
 }
 
 void Server::drain() {

@@ -8,6 +8,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/loop_timers.h"
@@ -20,18 +21,51 @@ namespace spillway::http {
 
 struct ServerLimits {
   ParserLimits parser;
-  std::uint32_t max_connections = 20'000;  // over all Servers that share `connections`
+  std::uint32_t max_connections = 20'000;  // over all Servers that share a ServerLoad
+  std::uint64_t max_buffered = 1u << 30;   // bytes of request bodies, over the same
   milliseconds header_timeout{10'000};
   milliseconds body_timeout{60'000};
   milliseconds keep_alive_timeout{75'000};
   milliseconds write_timeout{60'000};
 };
 
+// What all Servers of a process hold of their clients.
+class ServerLoad {
+ public:
+  std::atomic<std::uint32_t> connections{0};  // open ones
+
+  // Bytes of request bodies that are being read, or wait with their requests for an answer.
+  [[nodiscard]] std::uint64_t buffered() const { return buffered_.load(std::memory_order_relaxed); }
+  // False: with `bytes` more there would be more than `most`.
+  bool buffer(std::uint64_t bytes, std::uint64_t most) {
+    if (buffered_.fetch_add(bytes, std::memory_order_relaxed) + bytes <= most) return true;
+    give_back(bytes);
+    return false;
+  }
+  void give_back(std::uint64_t bytes) { buffered_.fetch_sub(bytes, std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> buffered_{0};
+};
+
 class ServerConnection;
+
+// An answer that needs no more than the head of its request.
+struct EarlyAnswer {
+  int status = 0;
+  std::string content_type;
+  std::string body;
+};
 
 class Handler {
  public:
   virtual ~Handler() = default;
+
+  // Judges a request by its head, before its body is read: `head.body` means nothing. Something: that is the answer,
+  // with the fields that were added to `response`, and handle() is not called.
+  virtual std::optional<EarlyAnswer> on_head(ResponseWriter& /*response*/, const Request& /*head*/) {
+    return std::nullopt;
+  }
 
   // Answers `request`, wholly. Views in it are valid until the Task ends.
   virtual Task<> handle(ServerConnection& connection, const Request& request) = 0;
@@ -61,6 +95,8 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
 
   Task<> run();
   Task<bool> read_request();
+  bool buffer_body();
+  Task<> answer_early(const EarlyAnswer& answer, bool body_is_there);
   void read_while_handling();
   Task<> refuse(ParseFailure failure);
   Task<> linger();
@@ -76,6 +112,8 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
   std::string peer_;
   std::function<void()> on_client_gone_;
   bool client_gone_ = false;
+  std::uint64_t buffered_ = 0;  // of the Server's load
+  bool judged_ = false;         // by its head
   bool timed_out_ = false;
   bool handling_ = false;
   bool idle_ = true;  // between requests, nothing of the next one has come
@@ -85,9 +123,9 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
 // kernel spreads connections over them. One thread.
 class Server {
  public:
-  // `connections` counts what is open over all Servers that share it.
+  // `load` counts over all Servers that share it.
   Server(asio::io_context& loop, LoopTimers& timers, Handler& handler, std::shared_ptr<const ServerLimits> limits,
-         std::shared_ptr<std::atomic<std::uint32_t>> connections);
+         std::shared_ptr<ServerLoad> load);
   ~Server();
 
   // Binds and listens; the port that was picked for port 0. kAlreadyExists: it is taken.
@@ -115,7 +153,7 @@ class Server {
   LoopTimers& timers_;
   Handler& handler_;
   std::shared_ptr<const ServerLimits> limits_;
-  std::shared_ptr<std::atomic<std::uint32_t>> connections_;
+  std::shared_ptr<ServerLoad> load_;
   asio::basic_socket_acceptor<asio::ip::tcp, Executor> acceptor_;
   std::list<ServerConnection*> open_;
   bool draining_ = false;

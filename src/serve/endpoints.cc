@@ -84,65 +84,53 @@ void answer_preflight(http::ResponseWriter& response, const http::Request& reque
 
 }  // namespace
 
-Task<> Endpoints::handle(http::ServerConnection& connection, const http::Request& request) {
-  if (const auto refusal = current_.origins->check(request.headers)) {
-    co_await refuse(connection, refusal->status, refusal->code, refusal->message);
-    co_return;
-  }
-  if (const std::string_view origin = request.headers.get("origin"); !origin.empty()) {
-    allow_page(connection.response(), origin);
-    if (request.method == http::Method::kOptions && request.headers.has("access-control-request-method")) {
-      answer_preflight(connection.response(), request);
-      co_await connection.response().send(204, {}, {});
-      co_return;
+// In the order in which they protect: whoever may not ask learns nothing of what is here.
+std::optional<http::EarlyAnswer> Endpoints::on_head(http::ResponseWriter& response, const http::Request& head) {
+  if (const auto refusal = current_.origins->check(head.headers))
+    return early(refusal->status, refusal->code, refusal->message);
+  if (const std::string_view origin = head.headers.get("origin"); !origin.empty()) {
+    allow_page(response, origin);
+    if (head.method == http::Method::kOptions && head.headers.has("access-control-request-method")) {
+      answer_preflight(response, head);
+      return http::EarlyAnswer{204, {}, {}};
     }
   }
-  co_await serve(connection, request);
-}
-
-Task<> Endpoints::serve(http::ServerConnection& connection, const http::Request& request) {
-  http::ResponseWriter& response = connection.response();
-  const std::string_view path = request.path;
+  const std::string_view path = head.path;
   std::string_view allowed;
   if (path == "/healthz" || path == "/readyz" || path == kModels || path.starts_with(kModelPrefix)) {
-    if (!is_read(request)) allowed = "GET, HEAD";
+    if (!is_read(head)) allowed = "GET, HEAD";
   } else if (path == kChat) {
-    if (request.method != http::Method::kPost) allowed = "POST";
+    if (head.method != http::Method::kPost) allowed = "POST";
   } else {
-    co_await refuse(connection, 404, "not_found",
-                    "there is no " + std::string(path.substr(0, 200)) +
-                        " here; this version serves POST /v1/chat/completions, GET /v1/models, /healthz and /readyz");
-    co_return;
+    return early(404, "not_found",
+                 "there is no " + std::string(path.substr(0, 200)) +
+                     " here; this version serves POST /v1/chat/completions, GET /v1/models, /healthz and /readyz");
   }
   if (!allowed.empty()) {
     response.add_header("Allow", allowed);
-    co_await refuse(connection, 405, "method_not_allowed",
-                    std::string(path.substr(0, 200)) + " allows only " + std::string(allowed));
-    co_return;
+    return early(405, "method_not_allowed", std::string(path.substr(0, 200)) + " allows only " + std::string(allowed));
   }
-  if (path == "/healthz") {
-    co_await response.send(200, "application/json", R"({"status":"ok"})");
-    co_return;
-  }
-  if (path == "/readyz") {
-    co_await readiness(connection);
-    co_return;
-  }
-  if (const auto refusal = admit::check_api_key(current_.config->server, request.headers)) {
-    co_await refuse(connection, refusal->status, refusal->code, refusal->message);
-    co_return;
-  }
-  const std::string_view coding = request.headers.get("content-encoding");
+  if (path == "/healthz" || path == "/readyz") return std::nullopt;
+  if (const auto refusal = admit::check_api_key(current_.config->server, head.headers))
+    return early(refusal->status, refusal->code, refusal->message);
+  const std::string_view coding = head.headers.get("content-encoding");
   if (path == kChat && !coding.empty() && !equals_ignore_case(coding, "identity")) {
     response.add_header("Accept-Encoding", "identity");
-    co_await refuse(connection, 415, "invalid_request",
-                    "the body is encoded as " + std::string(coding.substr(0, 60)) +
-                        ", which this gateway does not decode; send it as it is, without Content-Encoding");
-    co_return;
+    return early(415, "invalid_request",
+                 "the body is encoded as " + std::string(coding.substr(0, 60)) +
+                     ", which this gateway does not decode; send it as it is, without Content-Encoding");
   }
-  if (path == kChat) {
+  return std::nullopt;
+}
+
+Task<> Endpoints::handle(http::ServerConnection& connection, const http::Request& request) {
+  if (request.path == kChat) {
     attempt::Exchange exchange(context_, current_.table, current_.config, connection, request);
     co_await exchange.run();
+  } else if (request.path == "/healthz") {
+    co_await connection.response().send(200, "application/json", R"({"status":"ok"})");
+  } else if (request.path == "/readyz") {
+    co_await readiness(connection);
   } else {
     co_await models(connection, request);
   }
@@ -167,8 +155,9 @@ Task<> Endpoints::models(http::ServerConnection& connection, const http::Request
     co_await connection.response().send(200, "application/json", body);
     co_return;
   }
-  co_await refuse(connection, 404, "model_not_found",
-                  "there is no model \"" + wanted + "\"; GET /v1/models lists those that are");
+  const http::EarlyAnswer missing =
+      early(404, "model_not_found", "there is no model \"" + wanted + "\"; GET /v1/models lists those that are");
+  co_await connection.response().send(missing.status, missing.content_type, missing.body);
 }
 
 Task<> Endpoints::readiness(http::ServerConnection& connection) {
@@ -188,10 +177,9 @@ Task<> Endpoints::readiness(http::ServerConnection& connection) {
   co_await connection.response().send(503, "application/json", body);
 }
 
-Task<> Endpoints::refuse(http::ServerConnection& connection, int status, std::string_view code, std::string message) {
+http::EarlyAnswer Endpoints::early(int status, std::string_view code, std::string message) {
   context_.metrics.refused_requests.add();
-  const std::string body = api::render_error(Dialect::kOpenAi, {status, code, std::move(message)});
-  co_await connection.response().send(status, "application/json", body);
+  return {status, "application/json", api::render_error(Dialect::kOpenAi, {status, code, std::move(message)})};
 }
 
 std::string Endpoints::render_failure(int status, std::string_view what) {

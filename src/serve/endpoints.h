@@ -24,14 +24,14 @@ class Endpoints : public http::Handler {
  public:
   Endpoints(attempt::Context context, const Generation& current) : context_(context), current_(current) {}
 
+  std::optional<http::EarlyAnswer> on_head(http::ResponseWriter& response, const http::Request& head) override;
   Task<> handle(http::ServerConnection& connection, const http::Request& request) override;
   std::string render_failure(int status, std::string_view what) override;
 
  private:
-  Task<> serve(http::ServerConnection& connection, const http::Request& request);
+  http::EarlyAnswer early(int status, std::string_view code, std::string message);
   Task<> models(http::ServerConnection& connection, const http::Request& request);
   Task<> readiness(http::ServerConnection& connection);
-  Task<> refuse(http::ServerConnection& connection, int status, std::string_view code, std::string message);
 
   attempt::Context context_;
   const Generation& current_;

@@ -94,7 +94,7 @@ Gateway::Gateway(Options options)
                         return std::make_shared<const admit::OriginRules>(
                             config_->server.admin_listen, std::vector<std::string>(), config_->server.hosts);
                       }}),
-      admin_server_(loop_, timers_, admin_handler_, admin_limits(), std::make_shared<std::atomic<std::uint32_t>>(0)),
+      admin_server_(loop_, timers_, admin_handler_, admin_limits(), std::make_shared<http::ServerLoad>()),
       watch_timer_(timers_, [this] { watch(); }),
       drain_timer_(timers_, [this] { cut_off(); }),
       end_timer_(timers_, [this] { end_when_idle(); }) {}
@@ -138,7 +138,7 @@ Status Gateway::open_workers() {
   auto settled = std::make_shared<config::Config>(*config_);
   const int threads = thread_count(*config_);
   for (int i = 0; i < threads; ++i) {
-    workers_.push_back(std::make_unique<Worker>(Shared{metrics_, *access_log_, connections_, conditions_}, config_));
+    workers_.push_back(std::make_unique<Worker>(Shared{metrics_, *access_log_, client_load_, conditions_}, config_));
     auto port = workers_.back()->listen(*endpoint);
     if (!port) return port.error();
     endpoint->port(*port);
@@ -290,7 +290,7 @@ void Gateway::drain() {
 }
 
 void Gateway::cut_off() {
-  const std::uint32_t left = connections_->load(std::memory_order_relaxed);
+  const std::uint32_t left = client_load_->connections.load(std::memory_order_relaxed);
   if (left > 0) log::warn("cutting off " + std::to_string(left) + " connection(s)");
   drain_timer_.disarm();
   for (const auto& worker : workers_) worker->close();

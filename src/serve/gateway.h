@@ -88,7 +88,7 @@ class Gateway {
   record::Metrics metrics_;
   backend::Conditions conditions_;
   std::unique_ptr<record::AccessLog> access_log_;
-  std::shared_ptr<std::atomic<std::uint32_t>> connections_ = std::make_shared<std::atomic<std::uint32_t>>(0);
+  std::shared_ptr<http::ServerLoad> client_load_ = std::make_shared<http::ServerLoad>();
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<fleet::Fleet> fleet_;
   admin::AdminHandler admin_handler_;

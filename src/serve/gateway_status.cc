@@ -84,7 +84,7 @@ admin::Status Gateway::status() {
   out.config_file = config_->file.string();
   out.url = url_of(config_->server.listen);
   out.threads = static_cast<int>(workers_.size());
-  out.connections = connections_->load(std::memory_order_relaxed);
+  out.connections = client_load_->connections.load(std::memory_order_relaxed);
   out.access_log_dropped_bytes = access_log_->dropped_bytes();
   out.draining = draining_;
   out.refused_config = refused_config_;
@@ -109,7 +109,9 @@ std::string Gateway::metrics_text() {
   gauges.push_back(
       {"spillway_uptime_seconds", "Since the process began to serve.", "", to_ms(now() - began_at_) / 1e3});
   gauges.push_back({"spillway_connections", "Open connections of clients.", "",
-                    static_cast<double>(connections_->load(std::memory_order_relaxed))});
+                    static_cast<double>(client_load_->connections.load(std::memory_order_relaxed))});
+  gauges.push_back({"spillway_buffered_bytes", "Bodies of requests that are read or wait for their answer.", "",
+                    static_cast<double>(client_load_->buffered())});
   gauges.push_back({"spillway_config_refused", "1 while the last change of the config file was refused.", "",
                     refused_config_.empty() ? 0.0 : 1.0});
   gauges.push_back({"spillway_access_log_dropped_bytes", "Lines of the access log that the disk did not take.", "",

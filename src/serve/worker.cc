@@ -25,6 +25,7 @@ std::shared_ptr<const http::ServerLimits> server_limits(const config::Limits& li
   out->parser.max_header = limits.max_header;
   out->parser.max_body = limits.max_body;
   out->max_connections = limits.max_connections;
+  out->max_buffered = limits.max_buffered;
   out->header_timeout = limits.header_timeout;
   out->body_timeout = limits.body_timeout;
   out->keep_alive_timeout = limits.keep_alive_timeout;
@@ -38,7 +39,7 @@ Worker::Worker(const Shared& shared, std::shared_ptr<const config::Config> confi
       metrics_(shared.metrics.add_thread()),
       access_log_(timers_, shared.access_log),
       endpoints_({timers_, pool_, resolver_, metrics_, access_log_}, current_),
-      server_(loop_, timers_, endpoints_, server_limits(config->limits), shared.connections),
+      server_(loop_, timers_, endpoints_, server_limits(config->limits), shared.client_load),
       end_check_(timers_, [this] { end_if_idle(); }) {
   adopt(std::move(config));
 }

@@ -23,7 +23,7 @@ namespace spillway::serve {
 struct Shared {
   record::Metrics& metrics;
   record::AccessLog& access_log;
-  std::shared_ptr<std::atomic<std::uint32_t>> connections;  // open ones, over all workers
+  std::shared_ptr<http::ServerLoad> client_load;  // over all workers
   backend::Conditions& conditions;
 };
 

@@ -65,7 +65,7 @@ class ExchangeTest : public ::testing::Test {
     buffer_ = std::make_unique<record::AccessLogBuffer>(timers_, *log_);
     handler_ = std::make_unique<ExchangeHandler>(Context{timers_, pool_, resolver_, metrics_, *buffer_});
     server_ = std::make_unique<http::Server>(loop_, timers_, *handler_, std::make_shared<const http::ServerLimits>(),
-                                             std::make_shared<std::atomic<std::uint32_t>>(0));
+                                             std::make_shared<http::ServerLoad>());
     port_ = *server_->listen({asio::ip::make_address("127.0.0.1"), 0});
     server_->start();
     adopt(timeouts_);

@@ -80,7 +80,7 @@ class ServerTest : public ::testing::Test {
  protected:
   void start(ServerLimits limits = {}) {
     server_ =
-        std::make_unique<Server>(loop_, timers_, handler_, std::make_shared<const ServerLimits>(limits), connections_);
+        std::make_unique<Server>(loop_, timers_, handler_, std::make_shared<const ServerLimits>(limits), client_load_);
     const auto port = server_->listen({asio::ip::make_address("127.0.0.1"), 0});
     ASSERT_TRUE(port.ok()) << port.error().message;
     port_ = *port;
@@ -90,7 +90,7 @@ class ServerTest : public ::testing::Test {
     if (!server_) return;
     server_->close();
     EXPECT_TRUE(run_until([&] { return server_->open_connections() == 0; }));
-    EXPECT_EQ(connections_->load(), 0u);
+    EXPECT_EQ(client_load_->connections.load(), 0u);
   }
 
   template <class Condition>
@@ -111,7 +111,7 @@ class ServerTest : public ::testing::Test {
   asio::io_context loop_{1};
   LoopTimers timers_{loop_};
   ScriptedHandler handler_;
-  std::shared_ptr<std::atomic<std::uint32_t>> connections_ = std::make_shared<std::atomic<std::uint32_t>>(0);
+  std::shared_ptr<http::ServerLoad> client_load_ = std::make_shared<http::ServerLoad>();
   std::unique_ptr<Server> server_;
   std::uint16_t port_ = 0;
 };

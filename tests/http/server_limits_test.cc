@@ -171,7 +171,7 @@ TEST_F(ServerTest, connections_beyond_the_limit_get_503_and_later_ones_are_serve
   ASSERT_TRUE(run_until([&] { return three->ended.has_value(); }));
   EXPECT_TRUE(three->text.starts_with("HTTP/1.1 503 Service Unavailable\r\n")) << three->text;
   EXPECT_NE(three->text.find("Retry-After: 1\r\n"), std::string::npos);
-  EXPECT_EQ(connections_->load(), 2u);
+  EXPECT_EQ(client_load_->connections.load(), 2u);
   one->close();
   ASSERT_TRUE(run_until([&] { return server_->open_connections() == 1; }));
   const auto four = connect();

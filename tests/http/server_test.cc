@@ -243,7 +243,7 @@ TEST_F(ServerTest, close_tells_handlers_and_ends_every_connection) {
 TEST_F(ServerTest, the_port_that_was_picked_is_told_and_a_taken_one_is_named) {
   start();
   EXPECT_NE(port_, 0);
-  Server second(loop_, timers_, handler_, std::make_shared<const ServerLimits>(), connections_);
+  Server second(loop_, timers_, handler_, std::make_shared<const ServerLimits>(), client_load_);
   asio::basic_socket_acceptor<asio::ip::tcp, Executor> foreign(loop_);
   foreign.open(asio::ip::tcp::v4());
   foreign.bind({asio::ip::make_address("127.0.0.1"), 0});
@@ -258,7 +258,7 @@ TEST_F(ServerTest, the_port_that_was_picked_is_told_and_a_taken_one_is_named) {
 
 TEST_F(ServerTest, several_servers_may_listen_on_one_port) {
   start();
-  Server second(loop_, timers_, handler_, std::make_shared<const ServerLimits>(), connections_);
+  Server second(loop_, timers_, handler_, std::make_shared<const ServerLimits>(), client_load_);
   const auto port = second.listen({asio::ip::make_address("127.0.0.1"), port_});
   EXPECT_TRUE(port.ok());
 }

@@ -28,7 +28,7 @@ class WorkerTest : public ::testing::Test {
     auto opened = record::AccessLog::open({});
     ASSERT_TRUE(opened.ok());
     log_ = std::move(*opened);
-    worker_ = std::make_unique<Worker>(Shared{metrics_, *log_, connections_, conditions_}, serving("one"));
+    worker_ = std::make_unique<Worker>(Shared{metrics_, *log_, client_load_, conditions_}, serving("one"));
     port_ = *worker_->listen({asio::ip::make_address("127.0.0.1"), 0});
     worker_->start([this] { ended_.set_value(); });
   }
@@ -40,7 +40,7 @@ class WorkerTest : public ::testing::Test {
 
   record::Metrics metrics_;
   std::unique_ptr<record::AccessLog> log_;
-  std::shared_ptr<std::atomic<std::uint32_t>> connections_ = std::make_shared<std::atomic<std::uint32_t>>(0);
+  std::shared_ptr<http::ServerLoad> client_load_ = std::make_shared<http::ServerLoad>();
   backend::Conditions conditions_;
   std::promise<void> ended_;
   std::future<void> end_ = ended_.get_future();
@@ -75,7 +75,7 @@ TEST_F(WorkerTest, a_drain_ends_the_thread_when_the_last_connection_has_gone) {
   worker_->drain();
   EXPECT_TRUE(ended());
   EXPECT_TRUE(client.ended());
-  EXPECT_EQ(connections_->load(), 0u);
+  EXPECT_EQ(client_load_->connections.load(), 0u);
 }
 
 TEST_F(WorkerTest, a_local_backend_waits_for_what_the_fleet_says_of_it) {
