@@ -30,6 +30,12 @@ struct BackendStatus {
   std::uint32_t failures_in_a_row = 0;  // until now
   std::string last_failure = {};        // "overload 503"; empty: it never failed
   double last_failure_s_ago = 0;
+  int limit = 0;              // Attempts at once; 0: none
+  std::uint64_t waiting = 0;  // requests, for room there
+  double wait_ms = 0;         // that the next one would have, as far as it can be foreseen
+  double first_token_ms = 0;  // of late, on the average; 0: not known
+  std::uint64_t hedges = 0;   // Attempts beside one that was slow, here
+  std::uint64_t resumes = 0;  // answers that broke elsewhere and went on here
 };
 
 struct RouteStatus {

@@ -61,6 +61,9 @@ void AttemptLoop::abort() {
 Move AttemptLoop::choose() {
   for (std::size_t i = 0; i < states_.size(); ++i) {
     states_[i].loading = target_at(i).backend->loading();
+    // A Route's only Target is waited for.
+    states_[i].full =
+        states_.size() > 1 && target_at(i).backend->condition().gate().would_wait(asked_.priority, now_());
     states_[i].not_before = target_at(i).backend->condition().rests_until();
   }
   for (;;) {
@@ -187,7 +190,7 @@ std::optional<AttemptLoop::Entrant> AttemptLoop::enter_hedge(std::size_t first) 
   const Move move = choose();
   if (move.kind != Move::Kind::kAsk || move.at > now_()) return std::nullopt;
   const TargetState& state = states_[move.target];
-  if (state.asked || state.loading || state.spared || state.not_before > now_()) return std::nullopt;
+  if (state.asked || state.loading || state.full || state.spared || state.not_before > now_()) return std::nullopt;
   if (!target_at(first).backend->condition().hedge_budget().take()) return std::nullopt;
   Entrant entrant = enter(move.target);
   tried_[entrant.tried].hedge = true;
@@ -297,6 +300,8 @@ void AttemptLoop::ended(std::size_t tried, const route::Target& target, Outcome 
   const Blame at_fault = blame(outcome.cls);
   if (target.breaker != nullptr && (at_fault == Blame::kBackend || at_fault == Blame::kOperator))
     note_change(tried, target.breaker->failed(now_()));
+  if (outcome.cls == OutcomeClass::kRateLimited && !outcome.refusal.retry_after)
+    backend.condition().gate().refused(now_());
   tried_[tried].outcome = std::move(outcome);
   tried_[tried].record = leg.record();
   if (on_attempt_end_) on_attempt_end_(backend, tried_[tried]);
@@ -307,6 +312,7 @@ void AttemptLoop::answered(const route::Target& target, const Leg& leg) {
   const auto first_token =
       std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>(leg.first_token_ms()));
   if (target.load != nullptr) target.load->note(first_token, !leg.streams(), now_());
+  if (leg.streams()) target.backend->condition().gate().answered(first_token, now_());
   if (target.breaker != nullptr) note_change(current_, target.breaker->answered(first_token, now_()));
 }
 

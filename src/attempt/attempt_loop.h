@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "admit/priority.h"
 #include "api/openai/continuation.h"
 #include "attempt/continuation.h"
 #include "attempt/delivery.h"
@@ -32,9 +33,10 @@ class AttemptLoop {
     bool from_scratch = false;    // only by asking again: a schema or a grammar binds the answer
     std::string model;            // as the client names it: what was found out about continuing holds for it
     bool calls_whole = true;      // tool calls are held until the answer is finished, so that a cut before it is mended
-    bool repeatable = true;       // two Backends may work on it at once
-    double input_tokens = 0;      // about so many it asks with
-    double output_tokens = 0;     // and for
+    admit::Priority priority = admit::Priority::kNormal;
+    bool repeatable = true;    // two Backends may work on it at once
+    double input_tokens = 0;   // about so many it asks with
+    double output_tokens = 0;  // and for
   };
   AttemptLoop(const route::Route& route, Deadline deadline, Delivery& delivery, Asked asked, MakeLeg make_leg, Now now,
               WakeAt wake_at);

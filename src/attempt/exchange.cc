@@ -18,10 +18,12 @@ namespace {
 constexpr double kBytesPerToken = 4;  // of JSON around a prompt, roughly
 constexpr double kUsualAnswer = 500;  // tokens, where none are asked for
 
-AttemptLoop::Asked asked(const api::openai::ChatRequest& chat, const config::Route& route, std::size_t body) {
+AttemptLoop::Asked asked(const api::openai::ChatRequest& chat, const config::Route& route, std::size_t body,
+                         admit::Priority priority) {
   AttemptLoop::Asked out;
   if (chat.n != 1) out.why_not_resumed = "n is not 1";
   if (chat.logprobs) out.why_not_resumed = "logprobs were asked for";
+  out.priority = priority;
   out.repeatable = !chat.stored;
   out.input_tokens = static_cast<double>(body) / kBytesPerToken;
   out.output_tokens = chat.max_tokens >= 0 ? static_cast<double>(chat.max_tokens) : kUsualAnswer;
@@ -94,6 +96,15 @@ Task<> Exchange::answer() {
         api::invalid_request("the field x-spillway-deadline-ms has to be a whole number of milliseconds, at least 1"));
     co_return;
   }
+  if (request_.headers.has("x-spillway-priority")) {
+    const std::string_view word = request_.headers.get("x-spillway-priority");
+    const auto priority = admit::parse_priority(word);
+    if (!priority) {
+      co_await fail(api::invalid_request("the field x-spillway-priority has to be critical, high, normal or batch"));
+      co_return;
+    }
+    priority_ = *priority;
+  }
   if (chat_.stream) {
     delivery_ = std::make_unique<StreamDelivery>(client_, [this] { add_own_headers(); }, context_.timers, began_at_);
   }
@@ -101,9 +112,9 @@ Task<> Exchange::answer() {
 }
 
 Task<> Exchange::attempt(Deadline deadline) {
-  const Ask ask{request_, chat_, deadline, config_->limits, request_id_};
+  const Ask ask{request_, chat_, deadline, config_->limits, request_id_, priority_};
   loop_.emplace(
-      *route_, deadline, *delivery_, asked(chat_, route_->settings, request_.body.size()),
+      *route_, deadline, *delivery_, asked(chat_, route_->settings, request_.body.size(), priority_),
       [this, &ask](const route::Target& target, const api::openai::Resumption* resumption) {
         return std::make_unique<UpstreamLeg>(context_, target, ask, resumption);
       },
@@ -208,9 +219,9 @@ api::ApiError Exchange::all_failed() {
     if (!outcome.detail.empty()) list += " (" + outcome.detail + ")";
     if (outcome.refusal.retry_after) wait = std::min(wait.value_or(milliseconds::max()), *outcome.refusal.retry_after);
   }
-  if (all([](const Tried& one) { return one.outcome.cls == OutcomeClass::kOverload && one.outcome.status == 0; })) {
-    api::ApiError error{503, "queue_full", "every Target is loading, and too many requests wait already: " + list};
-    error.retry_after = seconds(5);
+  if (all([](const Tried& one) { return one.outcome.cls == OutcomeClass::kShed; })) {
+    api::ApiError error{503, "queue_full", "more is asked here than the Targets can answer in time: " + list};
+    error.retry_after = std::chrono::ceil<seconds>(wait.value_or(seconds(1)));
     return error;
   }
   api::ApiError error{502, "all_targets_failed",
@@ -282,9 +293,9 @@ void Exchange::write_record() {
     line.attempts.reserve(loop_->tried().size());
     for (const Tried& tried : loop_->tried()) {
       line.attempts.push_back({tried.backend->name(), to_word(tried.outcome.cls), tried.outcome.status,
-                               tried.record.connect_ms, tried.record.first_token_ms, tried.record.total_ms,
-                               tried.record.events, tried.record.repeated, tried.resumed, tried.hedge,
-                               tried.record.upstream_request_id});
+                               tried.record.queued_ms, tried.record.connect_ms, tried.record.first_token_ms,
+                               tried.record.total_ms, tried.record.events, tried.record.repeated, tried.resumed,
+                               tried.hedge, tried.record.upstream_request_id});
     }
   }
   context_.access_log.write(line);

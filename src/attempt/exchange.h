@@ -52,6 +52,7 @@ class Exchange {
   api::openai::ChatRequest chat_;
   const route::Route* route_ = nullptr;
   std::string request_id_;
+  admit::Priority priority_ = admit::Priority::kNormal;
   std::unique_ptr<ClientDelivery> delivery_;
   std::optional<AttemptLoop> loop_;
   LoopTimers::Entry pause_timer_;

@@ -53,6 +53,7 @@ class Leg {
 
   // For the record. Times are -1 where it did not come to that.
   struct Record {
+    double queued_ms = 0;  // for room at the Backend, before anything was sent
     double connect_ms = -1;
     double first_token_ms = -1;
     double total_ms = 0;

@@ -14,6 +14,7 @@ Blame blame(OutcomeClass cls) {
     case OutcomeClass::kAnswered:
     case OutcomeClass::kMismatch:
     case OutcomeClass::kOutrun:
+    case OutcomeClass::kShed:
     case OutcomeClass::kAbandoned: return Blame::kNobody;
     case OutcomeClass::kClient:
     case OutcomeClass::kContext:

@@ -34,6 +34,7 @@ enum class OutcomeClass {
   kClient,       // 400, 413, 422: the request is at fault; passed through
   kMismatch,     // it was asked to go on with an answer, and said something else: no failure of the Backend
   kOutrun,       // another Leg gave its first token before: not this one's fault
+  kShed,         // it never left: it would have waited too long here
   kAbandoned,    // the client left, or the deadline passed: no one's fault
 };
 

@@ -17,7 +17,7 @@ bool may_pass(OutcomeClass cls) {
 Move next_move(std::span<const TargetState> targets, milliseconds most_wait, Deadline deadline, TimePoint at) {
   const TimePoint wait_until = std::min(at + most_wait, deadline.at());
   Move move;
-  int best = 4;
+  int best = 5;
   for (std::size_t i = 0; i < targets.size() && best > 0; ++i) {
     const TargetState& target = targets[i];
     if (target.again && *target.again < deadline.at()) {
@@ -26,7 +26,7 @@ Move next_move(std::span<const TargetState> targets, milliseconds most_wait, Dea
     }
     if (target.asked) continue;
     const bool rests = target.not_before > at && target.not_before > wait_until;
-    const int rank = rests ? 3 : target.spared ? 2 : target.loading ? 1 : 0;
+    const int rank = rests ? 4 : target.spared ? 3 : target.loading ? 2 : target.full ? 1 : 0;
     if (rank >= best) continue;
     best = rank;
     move = {Move::Kind::kAsk, i, rests ? at : std::max(at, target.not_before)};

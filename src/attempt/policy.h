@@ -16,6 +16,7 @@ struct TargetState {
   bool asked = false;                // by this Exchange
   std::optional<TimePoint> again{};  // it is asked once more, at that time, before any other
   bool spared = false;               // by its Breaker: others first
+  bool full = false;                 // a request has to wait for room there
   TimePoint not_before{};            // its Backend has asked for that (Retry-After)
 };
 
@@ -30,9 +31,9 @@ struct Move {
   TimePoint at{};  // not before; in the past: now
 };
 
-// One that is to be asked again; else in their order, but a local engine that still loads after those that can answer
-// now, one that is spared after these, and a Backend that asked for a longer rest than `most_wait` after all others. A
-// shorter rest is waited for.
+// One that is to be asked again; else in their order, but one that is full after those that have room, a local engine
+// that still loads after these, then one that is spared, and a Backend that asked for a longer rest than `most_wait`
+// after all others. A shorter rest is waited for.
 Move next_move(std::span<const TargetState> targets, milliseconds most_wait, Deadline deadline, TimePoint at);
 
 // How long to wait before the same Target is asked again after `outcome`; nothing: it is the next one's turn.

@@ -1,5 +1,7 @@
 #include "attempt/upstream_leg.h"
 
+#include <boost/asio/post.hpp>
+
 #include "api/openai/chat_answer.h"
 #include "attempt/error_class.h"
 #include "attempt/forward.h"
@@ -62,6 +64,7 @@ UpstreamLeg::UpstreamLeg(const Context& context, const route::Target& target, co
 UpstreamLeg::~UpstreamLeg() {
   target_.backend->series().in_flight.subtract();
   if (target_.load != nullptr) target_.load->end();
+  target_.backend->condition().gate().leave(ticket_, now());
   if (upstream_) context_.pool.give_back(std::move(upstream_));
 }
 
@@ -70,16 +73,22 @@ void UpstreamLeg::abort() {
   // Either goes on with what waits, up to the end of this object: nothing may follow.
   if (upstream_) {
     upstream_->abort();
-  } else {
-    waiter_.abort();
+  } else if (turn_) {
+    turn_->notify();
   }
 }
 
 Task<Outcome> UpstreamLeg::open() {
-  if (!target_.backend->ready()) {
-    Outcome waited = co_await wait_for_local();
+  if (!target_.backend->condition().gate().try_enter(ticket_, ask_.priority, now())) {
+    Outcome waited = co_await wait_for_turn();
     if (waited.cls != OutcomeClass::kAnswered) co_return waited;
   }
+  if (!target_.backend->ready()) {
+    // The Gate knows of a local engine a moment before this thread does: the message is on its way.
+    co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable_t<Executor>{});
+    if (!target_.backend->ready()) co_return Outcome{OutcomeClass::kConnect, 0, "the engine is not running"};
+  }
+  if (aborted_) co_return Outcome{OutcomeClass::kAbandoned, 0, "the client left"};
   co_return co_await ask();
 }
 
@@ -94,23 +103,45 @@ Task<Outcome> UpstreamLeg::ask() {
   co_return outcome;
 }
 
-Task<Outcome> UpstreamLeg::wait_for_local() {
-  const TimePoint until = ask_.deadline.capped(target_.backend->settings().start_timeout, now());
-  const auto waited = co_await target_.backend->wait_ready(context_.timers, until, ask_.limits.max_waiting, waiter_);
-  using Wait = backend::Backend::Wait;
-  switch (waited) {
-    case Wait::kReady: co_return Outcome{};
-    case Wait::kAborted: co_return Outcome{OutcomeClass::kAbandoned, 0, "the client left"};
-    case Wait::kTooMany: co_return Outcome{OutcomeClass::kOverload, 0, "too many requests wait for the engine to load"};
-    case Wait::kStopped: co_return Outcome{OutcomeClass::kConnect, 0, "the engine is not running"};
-    case Wait::kLate: break;
+// For room at the Backend, as its Gate has it: as long as the deadline is, and for an engine that loads as long as its
+// start may take.
+Task<Outcome> UpstreamLeg::wait_for_turn() {
+  admit::Gate& gate = target_.backend->condition().gate();
+  const TimePoint from = now();
+  const Executor executor = co_await asio::this_coro::executor;
+  turn_ = std::make_shared<Event>();
+  // From any thread; and when this one may be gone.
+  const auto wake = [executor, turn = turn_] { asio::post(executor, [turn] { turn->notify(); }); };
+  gate.enter(ticket_, ask_.priority, ask_.deadline.at(), wake, from);
+  LoopTimers::Entry timer(context_.timers, [turn = turn_] { turn->notify(); });
+  for (;;) {
+    using State = admit::Ticket::State;
+    const TimePoint again = gate.poll(now());
+    const State state = gate.state_of(ticket_);
+    if (state != State::kWaiting || aborted_) queued_ms_ = to_ms(now() - from);
+    if (aborted_) co_return Outcome{OutcomeClass::kAbandoned, 0, "the client left"};
+    if (state == State::kInside) co_return Outcome{};
+    if (state == State::kStopped) co_return Outcome{OutcomeClass::kConnect, 0, "the engine is not running"};
+    if (state == State::kShed) {
+      Outcome shed{OutcomeClass::kShed, 0, "too many requests wait for it already"};
+      shed.refusal.retry_after = gate.retry_after(ticket_);
+      co_return shed;
+    }
+    const bool loading = target_.backend->loading();
+    const TimePoint until =
+        loading ? ask_.deadline.capped(target_.backend->settings().start_timeout, from) : ask_.deadline.at();
+    if (now() >= until) {
+      queued_ms_ = to_ms(now() - from);
+      Outcome late{OutcomeClass::kConnect, 0, "the engine was not ready in time"};
+      if (ask_.deadline.passed(now())) {
+        late = Outcome{OutcomeClass::kAbandoned, 0, "the deadline passed while it waited for its turn"};
+        late.deadline = true;
+      }
+      co_return late;
+    }
+    timer.arm(std::min(until, again));
+    co_await turn_->wait();
   }
-  Outcome late{OutcomeClass::kConnect, 0, "the engine was not ready in time"};
-  if (ask_.deadline.passed(now())) {
-    late.cls = OutcomeClass::kAbandoned;
-    late.deadline = true;
-  }
-  co_return late;
 }
 
 // Whether an answer that the client wants whole is streamed from this Backend.
@@ -291,8 +322,8 @@ Task<> UpstreamLeg::finish() {
 std::string_view UpstreamLeg::body() const { return masked_body_.empty() ? upstream_->body() : masked_body_; }
 
 Leg::Record UpstreamLeg::record() const {
-  return {connect_ms_, first_token_ms_,     to_ms(now() - began_at_), reader_ ? reader_->events() : 0,
-          repeated_,   upstream_request_id_};
+  return {queued_ms_, connect_ms_,         first_token_ms_, to_ms(now() - began_at_), reader_ ? reader_->events() : 0,
+          repeated_,  upstream_request_id_};
 }
 
 Task<Outcome> UpstreamLeg::read_refusal(http::ClientStatus received) {

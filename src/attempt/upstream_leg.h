@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "admit/gate.h"
 #include "api/openai/chat_request.h"
 #include "api/openai/continuation.h"
 #include "attempt/context.h"
@@ -20,6 +21,7 @@ struct Ask {
   Deadline deadline;
   const config::Limits& limits;
   std::string_view request_id;  // goes upstream
+  admit::Priority priority = admit::Priority::kNormal;
 };
 
 // Waits for a local engine to be ready, takes a kept connection or opens one, sends, and reads what comes.
@@ -48,7 +50,7 @@ class UpstreamLeg final : public Leg {
  private:
   Task<Outcome> ask();
   Task<Outcome> ask_once(std::shared_ptr<http::ClientConnection> kept, bool& stale);
-  Task<Outcome> wait_for_local();
+  Task<Outcome> wait_for_turn();
   Task<Outcome> open_stream(http::ClientStatus received);
   Task<Outcome> read_whole(http::ClientStatus received);
   Task<Outcome> read_refusal(http::ClientStatus received);
@@ -63,7 +65,8 @@ class UpstreamLeg final : public Leg {
   const Ask& ask_;
   const api::openai::Resumption* resumption_;
   std::shared_ptr<http::ClientConnection> upstream_;
-  backend::Backend::Waiter waiter_;
+  admit::Ticket ticket_;
+  std::shared_ptr<Event> turn_;  // while it waits at the Gate
   std::optional<StreamReader> reader_;
   Outcome whole_;  // of an answer in one piece
   StreamFacts no_facts_;
@@ -76,6 +79,7 @@ class UpstreamLeg final : public Leg {
   TimePoint began_at_;
   TimePoint sent_at_{};
   TimePoint first_token_by_{};  // of a whole answer: all of it
+  double queued_ms_ = 0;
   double connect_ms_ = -1;
   double first_token_ms_ = -1;
   bool repeated_ = false;

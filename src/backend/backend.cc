@@ -11,6 +11,7 @@ namespace spillway::backend {
 namespace {
 
 // Shorter ones ("none", "test") are not secrets, and stand in texts by chance.
+constexpr int kBeginAtHome = 16;         // Attempts at once at a server of our own whose room is not known yet
 constexpr std::size_t kLeastSecret = 6;  // bytes
 
 }  // namespace
@@ -122,33 +123,23 @@ void Backend::set_local(const LocalStatus& status) {
     origin_.key = settings_.name + " " + std::to_string(status.port) + " " + status.key;
     render_head(status.key);
   }
-  if (status.state == LocalStatus::State::kLoading) return;
-  waiters_.notify_all();
 }
 
-void Backend::Waiter::abort() {
-  aborted_ = true;
-  if (waiting_) node_.event.notify();
-}
-
-Task<Backend::Wait> Backend::wait_ready(LoopTimers& timers, TimePoint until, std::size_t max_waiting, Waiter& waiter) {
-  if (waiter.aborted_) co_return Wait::kAborted;
-  if (ready()) co_return Wait::kReady;
-  if (local_.state == LocalStatus::State::kStopped) co_return Wait::kStopped;
-  if (waiters_.size() >= max_waiting) co_return Wait::kTooMany;
-  LoopTimers::Entry timer(timers, [&waiter] {
-    waiter.late_ = true;
-    waiter.node_.event.notify();
-  });
-  timer.arm(until);
-  waiters_.add(waiter.node_);
-  waiter.waiting_ = true;
-  co_await waiter.node_.event.wait();
-  waiter.waiting_ = false;
-  waiter.node_.unlink();
-  if (waiter.aborted_) co_return Wait::kAborted;
-  if (ready()) co_return Wait::kReady;
-  co_return waiter.late_ ? Wait::kLate : Wait::kStopped;
+admit::Gate::Settings gate_settings(const config::Backend& backend, const config::Limits& limits) {
+  admit::Gate::Settings out;
+  out.limiter.fixed = backend.max_concurrency;
+  if (backend.tier != Tier::kCloud) out.limiter.begin = kBeginAtHome;
+  if (backend.is_local()) out.limiter.most = out.limiter.begin = backend.replicas * backend.parallel;
+  // A cloud's time to the first token is its own affair: it is spared when it is slow (Breaker).
+  out.limiter.by_first_token = backend.tier != Tier::kCloud;
+  if (const auto rate = config::parse_rate(backend.rate)) {
+    out.rate = rate->most;
+    out.rate_window = rate->window;
+  }
+  out.loads = backend.is_local();
+  out.max_waiting = limits.max_waiting;
+  out.max_wait = limits.max_wait;
+  return out;
 }
 
 }  // namespace spillway::backend

@@ -8,9 +8,7 @@
 
 #include "api/openai/continuation.h"
 #include "backend/condition.h"
-#include "base/loop_timers.h"
 #include "base/result.h"
-#include "base/wait_list.h"
 #include "config/config.h"
 #include "config/presets.h"
 #include "http/client.h"
@@ -74,25 +72,8 @@ class Backend {
   [[nodiscard]] bool ready() const { return !is_local() || local_.state == LocalStatus::State::kReady; }
   [[nodiscard]] bool loading() const { return is_local() && local_.state == LocalStatus::State::kLoading; }
 
+  // Requests that wait for it wait at the Condition's Gate.
   void set_local(const LocalStatus& status);
-
-  enum class Wait { kReady, kStopped, kLate, kAborted, kTooMany };
-  // Waits until a local Backend is ready; at most `max_waiting` at once do.
-  class Waiter;
-  Task<Wait> wait_ready(LoopTimers& timers, TimePoint until, std::size_t max_waiting, Waiter& waiter);
-
-  // Lets one wait_ready() be ended from outside.
-  class Waiter {
-   public:
-    void abort();
-
-   private:
-    friend class Backend;
-    WaitList::Node node_;
-    bool waiting_ = false;
-    bool late_ = false;
-    bool aborted_ = false;
-  };
 
  private:
   Backend(const config::Backend& settings, record::BackendSeries& series) : settings_(settings), series_(series) {}
@@ -107,8 +88,10 @@ class Backend {
   std::string resume_head_;
   std::vector<std::string> secrets_;  // longest first
   LocalStatus local_;
-  WaitList waiters_;
 };
+
+// What it may be given at once, as the Config has it.
+admit::Gate::Settings gate_settings(const config::Backend& backend, const config::Limits& limits);
 
 // "/v1/chat/completions" for a base URL without a path; otherwise that path and "/chat/completions",
 // as the SDKs build it.

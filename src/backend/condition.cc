@@ -34,6 +34,15 @@ double Condition::share() const {
   return least;
 }
 
+double Condition::first_token_ms() const {
+  const std::lock_guard lock(mutex_);
+  const Load* latest = nullptr;
+  for (const auto& [model, one] : models_) {
+    if (latest == nullptr || one->load.noted_at() > latest->noted_at()) latest = &one->load;
+  }
+  return latest == nullptr ? 0 : latest->expected_ms(latest->noted_at());
+}
+
 std::shared_ptr<Condition> Conditions::of(const std::string& backend) {
   const std::lock_guard lock(mutex_);
   std::shared_ptr<Condition>& condition = all_[backend];

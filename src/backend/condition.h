@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "admit/gate.h"
 #include "backend/breaker.h"
 #include "backend/load.h"
 #include "backend/resume_memory.h"
@@ -48,9 +49,13 @@ class Condition {
   [[nodiscard]] RetryBudget& retry_budget() { return retry_budget_; }
   // Of hedges: Attempts elsewhere, since this one is slow.
   [[nodiscard]] RetryBudget& hedge_budget() { return hedge_budget_; }
+  // What it is given at once.
+  [[nodiscard]] admit::Gate& gate() { return gate_; }
   // For the model that it is asked for; empty: whatever the client names. Made when it is new, and kept.
   [[nodiscard]] Breaker& breaker(const std::string& model) { return of(model).breaker; }
   [[nodiscard]] Load& load(const std::string& model) { return of(model).load; }
+  // The mean time to the first token of late, in ms, of the model that was heard last; 0: not known.
+  [[nodiscard]] double first_token_ms() const;
   // The least share of requests that any of them lets through.
   [[nodiscard]] double share() const;
 
@@ -97,6 +102,7 @@ class Condition {
   std::atomic<bool> told_{false};
   std::atomic<std::int64_t> rests_until_{0};  // ticks of Clock
   std::atomic<std::int64_t> whole_until_{0};  // ticks of Clock
+  admit::Gate gate_;
   RetryBudget retry_budget_;
   RetryBudget hedge_budget_;
   std::map<std::string, std::unique_ptr<PerModel>> models_;

@@ -48,6 +48,11 @@ void Load::note(Duration first_token, bool whole, TimePoint at) {
   noted_at_ = at;
 }
 
+TimePoint Load::noted_at() const {
+  const std::lock_guard lock(mutex_);
+  return noted_at_;
+}
+
 double Load::expected_ms(TimePoint at) const {
   const std::lock_guard lock(mutex_);
   const double silence = std::max(0.0, to_ms(at - noted_at_));

@@ -27,6 +27,8 @@ class Load {
 
   // An answer's first token came after `first_token`; `whole`: all of the answer came at once, then.
   void note(Duration first_token, bool whole, TimePoint at);
+  // When an answer came last.
+  [[nodiscard]] TimePoint noted_at() const;
   // The mean time to the first token of late, in ms; less and less while nothing is heard; 0: not known.
   [[nodiscard]] double expected_ms(TimePoint at) const;
   // The time to the first token (`whole`: to a whole answer) that the share `q` (0 to 1) of answers keep. Rounded up by

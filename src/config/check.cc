@@ -154,8 +154,6 @@ void warn_idle(const Placed<Backend>& backend, Problems& problems) {
   const auto idle = [&](const char* key, bool set) {
     if (set) problems.warn(backend.of(key), std::string(key) + " is not acted on in this version");
   };
-  idle("max_concurrency", value.max_concurrency > 0);
-  idle("rate", !value.rate.empty());
   idle("replicas", value.replicas > 1);
   idle("standby", value.standby > 0);
 }
@@ -202,7 +200,7 @@ void check_backends(const std::vector<Placed<Backend>>& backends, const Server& 
         break;
       }
     }
-    if (!backend.value.rate.empty() && !is_rate(backend.value.rate)) {
+    if (!backend.value.rate.empty() && !parse_rate(backend.value.rate)) {
       problems.add(backend.of("rate"), excerpt(backend.value.rate) + " is not a rate",
                    "as in: rate = \"60/m\" (s, m or h)");
     }

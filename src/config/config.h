@@ -56,7 +56,8 @@ struct Limits {
   milliseconds write_timeout{60'000};       // a client that takes nothing for so long is left
   std::uint64_t max_event = 8u << 20;       // one event of an upstream's stream
   std::uint64_t max_response = 64u << 20;   // one whole answer of an upstream
-  std::uint32_t max_waiting = 1'000;        // requests that wait for a local engine to load, per thread
+  std::uint32_t max_waiting = 1'000;        // requests that wait at one Backend
+  milliseconds max_wait{30'000};            // there
   bool operator==(const Limits&) const = default;
 };
 

@@ -252,7 +252,9 @@ const Options<Limits>& limits_options() {
       size<Limits>("max_event", FIELD(max_event), 1024, "One event of a Backend's stream."),
       size<Limits>("max_response", FIELD(max_response), 1024, "One whole answer of a Backend."),
       integer<Limits>("max_waiting", FIELD(max_waiting), 0, kMany,
-                      "Requests that wait for a local engine to load, per thread and Backend; one more gets 503.")};
+                      "Requests that wait at one Backend for room, or for an engine to load; one more is shed."),
+      duration<Limits>("max_wait", FIELD(max_wait), milliseconds(0),
+                       "A request whose wait is foreseen to be longer is shed: 503 with a Retry-After.")};
   return options;
 }
 
@@ -345,8 +347,11 @@ const Options<Backend>& backend_options() {
             "Where it lives; a local Backend is edge unless it says otherwise."),
         text<Backend>("region", FIELD(region), "string", "Where its data is processed, as in cn, us, eu."),
         integer<Backend>("max_concurrency", FIELD(max_concurrency), 0, kMany,
-                         "Attempts at once; 0: adaptive. Not acted on yet."),
-        text<Backend>("rate", FIELD(rate), "rate", "As in 60/m (s, m or h). Not acted on yet."),
+                         "Attempts at once, more wait or go elsewhere; 0: adaptive, at a local Backend its replicas "
+                         "times `parallel` at most."),
+        text<Backend>("rate", FIELD(rate), "rate",
+                      "Attempts in any second, minute or hour, as in 60/m: more wait or go elsewhere before the "
+                      "provider says 429."),
         word<Backend>("resume",
                       {"auto", "prefix", "partial", "prefix_field", "continue_final_message", "assistant", "ask",
                        "replay", "none"},

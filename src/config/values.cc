@@ -90,12 +90,14 @@ std::string print_size(std::uint64_t bytes) {
   return std::to_string(bytes) + "B";
 }
 
-bool is_rate(std::string_view text) {
-  std::uint32_t number = 0;
-  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (parsed.ec != std::errc() || number == 0) return false;
+std::optional<Rate> parse_rate(std::string_view text) {
+  Rate rate;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), rate.most);
+  if (parsed.ec != std::errc() || rate.most == 0 || rate.most > kHighestRate) return std::nullopt;
   const std::string_view unit = text.substr(static_cast<std::size_t>(parsed.ptr - text.data()));
-  return unit == "/s" || unit == "/m" || unit == "/h";
+  rate.window = unit == "/s" ? seconds(1) : unit == "/m" ? seconds(60) : unit == "/h" ? seconds(3'600) : seconds(0);
+  if (rate.window.count() == 0) return std::nullopt;
+  return rate;
 }
 
 std::string why_no_base_url(std::string_view text) {

@@ -20,8 +20,13 @@ std::string print_duration(milliseconds duration);
 std::optional<std::uint64_t> parse_size(std::string_view text);
 std::string print_size(std::uint64_t bytes);
 
-// "60/m": a whole number, and per second, minute or hour.
-bool is_rate(std::string_view text);
+// As in "60/m": so many in each second, minute or hour. Nothing: it is not, or more than kHighestRate.
+struct Rate {
+  std::uint32_t most = 0;
+  milliseconds window{0};
+};
+std::optional<Rate> parse_rate(std::string_view text);
+inline constexpr std::uint32_t kHighestRate = 1'000'000;
 
 // http:// or https://, a host, perhaps a port and a path; no user, query or fragment. Why it is none,
 // or empty when it is one.

@@ -84,6 +84,7 @@ void append_line(std::string& out, const ExchangeLine& line, std::chrono::system
     json::append_string(out, attempt.backend);
     text_field(out, "class", attempt.outcome);
     if (attempt.status != 0) count_field(out, "status", static_cast<std::uint64_t>(attempt.status));
+    if (attempt.queued_ms > 0) number_field(out, "queued_ms", attempt.queued_ms);
     if (attempt.connect_ms >= 0) number_field(out, "connect_ms", attempt.connect_ms);
     if (attempt.first_token_ms >= 0) number_field(out, "first_token_ms", attempt.first_token_ms);
     number_field(out, "total_ms", attempt.total_ms);

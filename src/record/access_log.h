@@ -19,6 +19,7 @@ struct AttemptLine {
   std::string_view backend;
   std::string_view outcome;  // a word of kAttemptClasses
   int status = 0;            // of the upstream; 0: none came
+  double queued_ms = 0;      // for room at the Backend
   double connect_ms = -1;    // -1: the connection was there already
   double first_token_ms = -1;
   double total_ms = 0;

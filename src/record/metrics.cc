@@ -110,6 +110,8 @@ std::vector<Metrics::BackendTotals> Metrics::backend_totals() {
       BackendTotals& sum = sums[series.name];
       sum.name = series.name;
       sum.in_flight += series.in_flight.value();
+      sum.hedges += series.hedges.value();
+      sum.resumes += series.resumes.value();
       for (std::size_t i = 0; i < series.attempts.size(); ++i) sum.attempts[i] += series.attempts[i].value();
     }
   }

@@ -51,10 +51,10 @@ class Histogram {
 };
 
 // How an Attempt can end, as a label; the order is that of attempt::OutcomeClass.
-inline constexpr std::array<std::string_view, 22> kAttemptClasses{
-    "answered", "resolve", "connect", "tls",      "timeout",      "first_token", "stall",  "slow",
-    "cut",      "garbage", "empty",   "overload", "rate_limited", "quota",       "server", "config",
-    "no_model", "context", "client",  "mismatch", "outrun",       "abandoned"};
+inline constexpr std::array<std::string_view, 23> kAttemptClasses{
+    "answered", "resolve", "connect", "tls",      "timeout",      "first_token", "stall",    "slow",
+    "cut",      "garbage", "empty",   "overload", "rate_limited", "quota",       "server",   "config",
+    "no_model", "context", "client",  "mismatch", "outrun",       "shed",        "abandoned"};
 
 // What one thread knows of one Backend.
 struct BackendSeries {
@@ -114,6 +114,8 @@ class Metrics {
     std::string name;
     std::array<std::uint64_t, kAttemptClasses.size()> attempts{};
     std::uint64_t in_flight = 0;
+    std::uint64_t hedges = 0;
+    std::uint64_t resumes = 0;
   };
   // Sums over threads, by Backend.
   std::vector<BackendTotals> backend_totals();

@@ -280,6 +280,15 @@ void Gateway::note_restarts(const config::Config& next) {
 void Gateway::on_replica(const fleet::ReplicaStatus& replica) {
   const backend::LocalStatus local = to_local(replica);
   for (const auto& worker : workers_) worker->set_local(replica.backend, local);
+  // Behind these messages, so that whoever is let in finds it there.
+  using State = backend::LocalStatus::State;
+  using Behind = admit::Gate::Behind;
+  conditions_.of(replica.backend)
+      ->gate()
+      .set_behind(local.state == State::kReady     ? Behind::kReady
+                  : local.state == State::kLoading ? Behind::kLoading
+                                                   : Behind::kStopped,
+                  now());
 }
 
 void Gateway::drain() {

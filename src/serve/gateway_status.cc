@@ -56,6 +56,8 @@ void describe_backends(admin::Status& status, const config::Config& config,
     for (const record::Metrics::BackendTotals& total : totals) {
       if (total.name != backend.name) continue;
       described.in_flight = total.in_flight;
+      described.hedges = total.hedges;
+      described.resumes = total.resumes;
       for (std::size_t i = 0; i < total.attempts.size(); ++i) {
         if (total.attempts[i] > 0)
           described.attempts.push_back({std::string(record::kAttemptClasses[i]), total.attempts[i]});
@@ -93,6 +95,11 @@ admin::Status Gateway::status() {
   for (admin::BackendStatus& backend : out.backends) {
     const std::shared_ptr<backend::Condition> condition = conditions_.of(backend.name);
     backend.share = condition->share();
+    const admit::Gate::Numbers gate = condition->gate().numbers(now());
+    backend.limit = gate.limit;
+    for (const std::size_t waiting : gate.waiting) backend.waiting += waiting;
+    backend.wait_ms = to_ms(gate.wait);
+    backend.first_token_ms = condition->first_token_ms();
     const auto failure = condition->last_failure();
     if (!failure) continue;
     backend.failures_in_a_row = condition->failures();
@@ -120,6 +127,20 @@ std::string Gateway::metrics_text() {
     gauges.push_back({"spillway_backend_share",
                       "Of the requests meant for the Backend, that it gets; below 1: it is spared.",
                       label(backend.name), conditions_.of(backend.name)->share()});
+  }
+  for (const config::Backend& backend : config_->backends) {
+    const admit::Gate::Numbers gate = conditions_.of(backend.name)->gate().numbers(now());
+    gauges.push_back({"spillway_backend_limit", "Attempts that the Backend is given at once; 0: as many as come.",
+                      label(backend.name), static_cast<double>(gate.limit)});
+  }
+  for (const config::Backend& backend : config_->backends) {
+    const admit::Gate::Numbers gate = conditions_.of(backend.name)->gate().numbers(now());
+    for (std::size_t i = 0; i < admit::kPriorities; ++i) {
+      gauges.push_back(
+          {"spillway_backend_waiting", "Requests that wait for room at the Backend, by priority.",
+           label(backend.name) + ",priority=\"" + std::string(admit::to_string(static_cast<admit::Priority>(i))) + "\"",
+           static_cast<double>(gate.waiting[i])});
+    }
   }
   // One of each name: a retired engine that still answers would be a second series of the same labels.
   std::vector<fleet::ReplicaStatus> serving = fleet_->status();

@@ -38,6 +38,7 @@ constexpr Row kTable[] = {
     {C::kClient, "client", Blame::kClient, false, false},
     {C::kMismatch, "mismatch", Blame::kNobody, false, true},
     {C::kOutrun, "outrun", Blame::kNobody, false, false},
+    {C::kShed, "shed", Blame::kNobody, true, false},
     {C::kAbandoned, "abandoned", Blame::kNobody, false, false},
 };
 

@@ -36,6 +36,15 @@ TEST(NextMove, one_that_loads_is_asked_after_those_that_can_answer) {
   EXPECT_EQ(move({kAskedLoading, kAsked, kLoading}), std::pair(Kind::kAsk, std::size_t{2}));
 }
 
+TEST(NextMove, one_that_is_full_is_asked_after_those_with_room_and_before_those_that_load_or_are_spared) {
+  constexpr TargetState kFull{false, false, {}, false, true};
+  constexpr TargetState kSpared{false, false, {}, true};
+  EXPECT_EQ(move({kFull, kFresh}), std::pair(Kind::kAsk, std::size_t{1}));
+  EXPECT_EQ(move({kLoading, kFull}), std::pair(Kind::kAsk, std::size_t{1}));
+  EXPECT_EQ(move({kSpared, kFull}), std::pair(Kind::kAsk, std::size_t{1}));
+  EXPECT_EQ(move({kFull, kAsked}), std::pair(Kind::kAsk, std::size_t{0}));
+}
+
 TEST(NextMove, after_the_deadline_nobody_is_asked) {
   EXPECT_EQ(move({kFresh}, kStart + seconds(9)).first, Kind::kAsk);
   EXPECT_EQ(move({kFresh}, kStart + seconds(10)).first, Kind::kDeadline);
@@ -63,7 +72,7 @@ TEST(NextMove, whatever_loads_meanwhile_every_target_is_asked_exactly_once) {
   }
 }
 
-TargetState resting(milliseconds time, bool asked = false) { return {false, asked, {}, false, kStart + time}; }
+TargetState resting(milliseconds time, bool asked = false) { return {false, asked, {}, false, false, kStart + time}; }
 
 TEST(NextMove, a_backend_that_asked_for_a_rest_is_waited_for_if_it_is_short_and_else_asked_last) {
   EXPECT_EQ(move({resting(seconds(5)), kFresh}), std::pair(Kind::kAsk, std::size_t{1}));

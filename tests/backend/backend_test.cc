@@ -7,8 +7,6 @@
 namespace spillway::backend {
 namespace {
 
-using Wait = Backend::Wait;
-
 std::string path_of(const std::string& base_url) { return chat_path(*http::parse_url(base_url)); }
 
 TEST(ChatPath, is_what_an_sdk_with_that_base_url_asks_for) {
@@ -84,15 +82,6 @@ class Backends : public ::testing::Test {
     settings.name = "local";
     settings.engine = "llama.cpp";
     return make(settings);
-  }
-  // Starts to wait; the result is there once it has ended.
-  std::shared_ptr<std::optional<Wait>> wait(Backend& backend, Backend::Waiter& waiter, TimePoint until,
-                                            std::size_t max = 100) {
-    auto result = std::make_shared<std::optional<Wait>>();
-    asio::co_spawn(loop_, backend.wait_ready(timers_, until, max, waiter),
-                   [result](std::exception_ptr, Wait ended) { *result = ended; });
-    spillway::testing::settle(loop_);
-    return result;
   }
   void tell(Backend& backend, LocalStatus::State state, std::uint16_t port = 0, std::string key = "") {
     LocalStatus status;
@@ -194,68 +183,30 @@ TEST_F(Backends, a_local_one_is_asked_where_its_replica_listens) {
   EXPECT_NE(backend->origin().key, before);
 }
 
-TEST_F(Backends, waiting_for_one_that_is_ready_or_stopped_ends_at_once) {
-  const auto backend = local();
-  Backend::Waiter first;
-  tell(*backend, LocalStatus::State::kReady, 1);
-  EXPECT_EQ(*wait(*backend, first, now() + seconds(60)), Wait::kReady);
-  tell(*backend, LocalStatus::State::kStopped);
-  Backend::Waiter second;
-  EXPECT_EQ(*wait(*backend, second, now() + seconds(60)), Wait::kStopped);
-}
-
-TEST_F(Backends, all_who_wait_are_woken_when_it_is_ready) {
-  const auto backend = local();
-  std::array<Backend::Waiter, 20> waiters;
-  std::vector<std::shared_ptr<std::optional<Wait>>> results;
-  for (auto& waiter : waiters) results.push_back(wait(*backend, waiter, now() + seconds(60)));
-  tell(*backend, LocalStatus::State::kLoading);
-  for (const auto& result : results) EXPECT_FALSE(result->has_value());
-  tell(*backend, LocalStatus::State::kReady, 1);
-  for (const auto& result : results) EXPECT_EQ(*result, Wait::kReady);
-}
-
-TEST_F(Backends, those_who_wait_are_told_when_it_does_not_come) {
-  const auto backend = local();
-  Backend::Waiter waiter;
-  const auto result = wait(*backend, waiter, now() + seconds(60));
-  tell(*backend, LocalStatus::State::kStopped);
-  EXPECT_EQ(*result, Wait::kStopped);
-}
-
-TEST_F(Backends, no_more_than_the_limit_wait) {
-  const auto backend = local();
-  std::array<Backend::Waiter, 4> waiters;
-  const auto one = wait(*backend, waiters[0], now() + seconds(60), 2);
-  const auto two = wait(*backend, waiters[1], now() + seconds(60), 2);
-  EXPECT_EQ(*wait(*backend, waiters[2], now() + seconds(60), 2), Wait::kTooMany);
-  waiters[0].abort();
-  spillway::testing::settle(loop_);
-  EXPECT_EQ(*one, Wait::kAborted);
-  EXPECT_FALSE(wait(*backend, waiters[3], now() + seconds(60), 2)->has_value());
-  EXPECT_FALSE(two->has_value());
-  tell(*backend, LocalStatus::State::kReady, 1);
-  EXPECT_EQ(*two, Wait::kReady);
-}
-
-TEST_F(Backends, the_wait_ends_when_its_time_is_over) {
-  const auto backend = local();
-  Backend::Waiter waiter;
-  const TimePoint until = now() + milliseconds(20);
-  const auto result = wait(*backend, waiter, until);
-  ASSERT_TRUE(spillway::testing::run_until(loop_, [&] { return result->has_value(); }));
-  EXPECT_EQ(*result, Wait::kLate);
-  EXPECT_GE(now(), until);
-  tell(*backend, LocalStatus::State::kReady, 1);  // nobody waits any more
-}
-
-TEST_F(Backends, an_abort_before_the_wait_counts) {
-  const auto backend = local();
-  Backend::Waiter waiter;
-  waiter.abort();
-  const auto result = wait(*backend, waiter, now() + seconds(60));
-  ASSERT_TRUE(result->has_value());
-  EXPECT_EQ(*result, Wait::kAborted);
+TEST_F(Backends, what_it_is_given_at_once_is_of_its_kind) {
+  config::Backend cloud;
+  config::Limits limits;
+  limits.max_waiting = 7;
+  admit::Gate::Settings settings = gate_settings(cloud, limits);
+  EXPECT_EQ(settings.limiter, admit::Limiter::Settings{});
+  EXPECT_EQ(settings.rate, 0u);
+  EXPECT_EQ(settings.max_waiting, 7u);
+  EXPECT_FALSE(settings.loads);
+  cloud.max_concurrency = 5;
+  cloud.rate = "60/m";
+  settings = gate_settings(cloud, limits);
+  EXPECT_EQ(settings.limiter.fixed, 5);
+  EXPECT_EQ(settings.rate, 60u);
+  EXPECT_EQ(settings.rate_window, seconds(60));
+  config::Backend engine;
+  engine.engine = "llama.cpp";
+  engine.tier = Tier::kEdge;
+  engine.replicas = 2;
+  engine.parallel = 3;
+  settings = gate_settings(engine, limits);
+  EXPECT_EQ(settings.limiter.most, 6);
+  EXPECT_TRUE(settings.limiter.by_first_token);
+  EXPECT_TRUE(settings.loads);
 }
 
 }  // namespace

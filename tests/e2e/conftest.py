@@ -19,6 +19,7 @@ import pytest
 from clock import SLOW
 from fake_upstream import FakeUpstream
 from gateway import Gateway, binary, config_text, local_backend, openai_backend
+from simulated import Simulated
 from tls_files import Authority, make_authority
 
 _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -169,3 +170,17 @@ def real_engine(tmp_path_factory, engine_data) -> Gateway:
     gateway.wait_until_ready(60)
     yield gateway
     gateways.stop()
+
+
+@pytest.fixture
+def simulated(tmp_path):
+    """Starts `spillway simulate` with a profile, as often as it is called."""
+    running: list[Simulated] = []
+
+    def start(profile: dict) -> Simulated:
+        running.append(Simulated(tmp_path / f"simulated{len(running)}", profile))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.stop()

@@ -17,19 +17,6 @@ from simulated import Simulated
 pytestmark = pytest.mark.sanitized
 
 
-@pytest.fixture
-def simulated(tmp_path):
-    running: list[Simulated] = []
-
-    def start(profile: dict) -> Simulated:
-        running.append(Simulated(tmp_path / f"simulated{len(running)}", profile))
-        return running[-1]
-
-    yield start
-    for one in running:
-        one.stop()
-
-
 def route(policy: str, *targets: dict, **more) -> list[dict]:
     return [{"model": "*", "policy": policy, "retries": 0, "targets": list(targets), **more}]
 

@@ -70,8 +70,8 @@ TEST(AccessLine, is_one_line_of_json_with_everything_that_is_known) {
   line.events = 7;
   line.backend = "local";
   line.first_token_ms = 3.5;
-  line.attempts.push_back({"cloud", "overload", 503, 1.25, -1, 4});
-  line.attempts.push_back({"local", "answered", 200, -1, 3.5, 8});
+  line.attempts.push_back({"cloud", "overload", 503, 0, 1.25, -1, 4});
+  line.attempts.push_back({"local", "answered", 200, 0, -1, 3.5, 8});
   std::string out;
   append_line(out, line, at_ms(1'700'000'000'042));
   ASSERT_TRUE(out.ends_with("}\n"));
@@ -92,7 +92,7 @@ TEST(AccessLine, hostile_strings_stay_within_their_field) {
   ExchangeLine line = example();
   line.request_id = line.client = line.method = line.path = line.route = line.model = line.backend = line.error =
       hostile;
-  line.attempts.push_back({hostile, hostile, 0, 0, 0, 0});
+  line.attempts.push_back({hostile, hostile, 0, 0, 0, 0, 0});
   std::string out;
   append_line(out, line, at_ms(0));
   EXPECT_EQ(out.find('\n'), out.size() - 1);

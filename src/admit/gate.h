@@ -1,0 +1,118 @@
+// What one Backend is given at once, and who waits for it.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <vector>
+
+#include "admit/limiter.h"
+#include "admit/queue.h"
+#include "admit/rate_window.h"
+#include "base/time.h"
+
+namespace spillway::admit {
+
+// One Attempt at one Gate, in the frame of whoever makes it. Goes only after Gate::leave().
+class Ticket {
+ public:
+  enum class State {
+    kOutside,
+    kWaiting,
+    kInside,   // it holds a permit
+    kShed,     // it would wait too long, or had to give way
+    kStopped,  // there is nothing behind the Gate
+  };
+
+ private:
+  friend class Gate;
+  friend class Queue;
+  struct Place {
+    std::uint64_t number = 0;
+    Priority priority = Priority::kNormal;
+  };
+  State state_ = State::kOutside;
+  Place place_;
+  std::function<void()> wake_;
+  TimePoint since_{};
+  milliseconds retry_after_{0};
+};
+
+// For one Backend, shared by all threads and kept over a reload. Pure but for its lock: all times are handed in, and
+// whoever may go on is told by the function that it left. Every permit that is given comes back by leave().
+class Gate {
+ public:
+  struct Settings {
+    Limiter::Settings limiter;
+    std::uint32_t rate = 0;  // Attempts in any window of `rate_window`; 0: no limit
+    milliseconds rate_window{0};
+    bool loads = false;  // what is behind has to come first: until set_behind() says so, all wait
+    std::size_t max_waiting = 1'000;
+    milliseconds max_wait{30'000};  // that is foreseen; a newcomer with a longer one is shed
+    bool operator==(const Settings&) const = default;
+  };
+  enum class Behind {
+    kReady,
+    kLoading,  // all wait
+    kStopped,  // nobody does
+  };
+  static constexpr milliseconds kLongestRetryAfter{60'000};
+
+  void set(const Settings& settings);
+  void set_behind(Behind behind, TimePoint at);
+
+  // Whether a newcomer would have to wait.
+  [[nodiscard]] bool would_wait(Priority priority, TimePoint at) const;
+
+  // In, where there is room at once; else nothing happens.
+  bool try_enter(Ticket& ticket, Priority priority, TimePoint at);
+  // kInside, kShed, kStopped; or kWaiting: `wake` is called, from any thread, when that changes. `until`: it is of no
+  // use later.
+  Ticket::State enter(Ticket& ticket, Priority priority, TimePoint until, std::function<void()> wake, TimePoint at);
+  [[nodiscard]] Ticket::State state_of(const Ticket& ticket) const;
+  // Of one that was shed: when to come back, so that all who are told come one after the other.
+  [[nodiscard]] milliseconds retry_after(const Ticket& ticket) const;
+  // Lets in whoever may go by now. Returns when to call again, where the rate is what is waited for; else the far
+  // future.
+  TimePoint poll(TimePoint at);
+  // Gives the permit back, or the place in the queue.
+  void leave(Ticket& ticket, TimePoint at);
+
+  // Of an Attempt that is inside.
+  void answered(Duration first_token, TimePoint at);
+  void refused(TimePoint at);
+
+  struct Numbers {
+    int limit = 0;  // 0: none
+    int inside = 0;
+    std::array<std::size_t, kPriorities> waiting{};
+    std::uint64_t shed = 0;
+    milliseconds wait{0};  // that a newcomer of priority normal would have
+  };
+  [[nodiscard]] Numbers numbers(TimePoint at) const;
+
+ private:
+  using Wakes = std::vector<std::function<void()>>;
+
+  [[nodiscard]] bool room_for(Priority priority) const;
+  [[nodiscard]] Duration foreseen(Priority priority, TimePoint at) const;
+  void admit(Ticket& ticket, TimePoint at);
+  void shed(Ticket& ticket, TimePoint at, Wakes& wakes);
+  void let_in(TimePoint at, Wakes& wakes);
+  static void call(const Wakes& wakes);
+
+  mutable std::mutex mutex_;
+  Settings settings_;
+  Limiter limiter_;
+  RateWindow rate_;
+  Queue queue_;
+  Behind behind_ = Behind::kReady;
+  int inside_ = 0;
+  double held_ms_ = 0;  // a permit, on the average
+  std::uint64_t shed_ = 0;
+  TimePoint promised_until_{};  // what those that were shed have been told
+};
+
+}  // namespace spillway::admit
