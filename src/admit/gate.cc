@@ -48,10 +48,12 @@ bool Gate::room_for(Priority priority) const {
   return inside_ < (priority == Priority::kCritical ? limit + reserve_of(limit) : limit);
 }
 
-bool Gate::would_wait(Priority priority, TimePoint at) const {
+bool Gate::would_wait(Priority priority, TimePoint at) {
   const std::lock_guard lock(mutex_);
   if (behind_ == Behind::kLoading) return true;
-  return !room_for(priority) || queue_.ahead_of(priority) > 0 || rate_.when(at) > at;
+  const bool room = room_for(priority) && queue_.ahead_of(priority) == 0;
+  if (!room) limiter_.waited();
+  return !room || rate_.when(at) > at;
 }
 
 void Gate::admit(Ticket& ticket, TimePoint at) {

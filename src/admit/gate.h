@@ -63,8 +63,8 @@ class Gate {
   void set(const Settings& settings);
   void set_behind(Behind behind, TimePoint at);
 
-  // Whether a newcomer would have to wait.
-  [[nodiscard]] bool would_wait(Priority priority, TimePoint at) const;
+  // Whether a newcomer would have to wait: then it goes elsewhere, which counts as waiting for the limit's growth.
+  [[nodiscard]] bool would_wait(Priority priority, TimePoint at);
 
   // In, where there is room at once; else nothing happens.
   bool try_enter(Ticket& ticket, Priority priority, TimePoint at);

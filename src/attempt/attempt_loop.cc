@@ -41,7 +41,8 @@ void AttemptLoop::put_in_order() {
   for (std::size_t i = 0; i < route_.targets.size(); ++i) {
     const route::Target& target = route_.targets[i];
     route::Candidate candidate;
-    if (target.load != nullptr) candidate = {target.load->expected_ms(now_()), target.load->in_flight(), 0, 1};
+    if (target.load != nullptr) candidate = {target.load->expected_ms(now_()), target.load->in_flight(), 0, 1, false};
+    candidate.spared = target.breaker != nullptr && target.breaker->share() < 1;
     candidate.cost = target.price.input * asked_.input_tokens + target.price.output * asked_.output_tokens;
     if (i < route_.settings.targets.size()) candidate.weight = route_.settings.targets[i].weight;
     candidates.push_back(candidate);

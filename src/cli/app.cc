@@ -72,6 +72,7 @@ int run(int argc, char** argv) {
   add_globals(app, context);
   add_serve(app, context);
   add_check(app, context);
+  add_drill(app, context);
   add_simulate(app, context);
   add_status(app, context);
   add_list(app, context);

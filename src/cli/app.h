@@ -39,6 +39,7 @@ int run(int argc, char** argv);
 // One for each sub-command, in the file of its name. `context` outlives the app.
 void add_serve(CLI::App& app, Context& context);
 void add_check(CLI::App& app, Context& context);
+void add_drill(CLI::App& app, Context& context);
 void add_simulate(CLI::App& app, Context& context);
 void add_status(CLI::App& app, Context& context);
 void add_list(CLI::App& app, Context& context);

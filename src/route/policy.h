@@ -15,6 +15,7 @@ struct Candidate {
   int in_flight = 0;          // Attempts there now
   double cost = 0;            // of this request, as far as it can be foreseen; US dollars
   double weight = 1;          // as the Config has it
+  bool spared = false;        // by its Breaker
 };
 
 // Gives numbers from 0 (with) to 1 (without).
@@ -26,7 +27,8 @@ using Policy = std::vector<std::uint32_t> (*)(std::span<const Candidate> candida
 
 // As the Config has it: the first that can serves.
 std::vector<std::uint32_t> ordered(std::span<const Candidate> candidates, const Random& random);
-// The better of two that are drawn, by time to the first token and Attempts under way; then the others, the best first.
+// The better of two that are drawn of those that are not spared, by time to the first token and Attempts under way;
+// then the others, the best first.
 std::vector<std::uint32_t> latency(std::span<const Candidate> candidates, const Random& random);
 // The cheapest first.
 std::vector<std::uint32_t> cost(std::span<const Candidate> candidates, const Random& random);

@@ -195,6 +195,10 @@ void Gateway::run() {
   access_log_.reset();
 }
 
+void Gateway::stop() {
+  asio::post(loop_, [this] { on_signal(SIGTERM); });
+}
+
 void Gateway::wait_for_signal() {
   signals_.async_wait([this](const ErrorStatus& ec, int number) {
     if (ec) return;

@@ -52,6 +52,12 @@ class Gateway {
   // a changed config file, reloads.
   void run();
 
+  // From any thread, once run() has been called: as SIGTERM.
+  void stop();
+
+  // After open(): with the ports that were taken.
+  [[nodiscard]] const config::Server& addresses() const { return config_->server; }
+
  private:
   static constexpr milliseconds kWatchEvery{1'000};  // a change is taken up after two looks
 

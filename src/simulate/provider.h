@@ -34,6 +34,8 @@ class Provider {
   Result<std::uint16_t> listen(const config::Address& address);
   // Accepts from now on, while the loop runs.
   void start();
+  // Its day begins now, rather than when it was made.
+  void begin_day() { began_at_ = now(); }
   // Accepts no more, and ends all connections, which takes the loop a moment: until connections() is 0.
   void stop();
   [[nodiscard]] std::size_t connections() const { return connections_.size(); }
@@ -75,7 +77,7 @@ class Provider {
   LoopTimers timers_;
   const Profile profile_;
   const Chooser chooser_;
-  const TimePoint began_at_;
+  TimePoint began_at_;  // its day
   asio::basic_socket_acceptor<asio::ip::tcp, Executor> acceptor_;
   std::unordered_set<Connection*> connections_;
   std::uint64_t next_number_ = 0;

@@ -1,5 +1,6 @@
 #include "api/openai/chat_request.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -328,6 +329,14 @@ TEST(Continuation, asking_adds_the_part_and_the_wish_to_repeat_its_end) {
   EXPECT_EQ(decoded["messages"][1], (nlohmann::json{{"role", "assistant"}, {"content", "so far so good"}}));
   EXPECT_EQ(decoded["messages"][2]["role"], "user");
   EXPECT_TRUE(std::string(decoded["messages"][2]["content"]).ends_with("\nso good"));
+}
+
+TEST(Continuation, what_is_to_be_repeated_does_not_come_out_of_the_rest_of_max_tokens) {
+  const std::string body = R"({"messages":[{"role":"user","content":"x"}],"model":"m","max_tokens":20})";
+  EXPECT_THAT(joined(body, continuation_edits(good(body), {ResumeForm::kAsk, "one two three", 8, "three"})),
+              ::testing::HasSubstr("\"max_tokens\":14"));  // 20 - 8, and two for "three"
+  EXPECT_THAT(joined(body, continuation_edits(good(body), {ResumeForm::kAsk, "天空是蓝色的", 8, "天空是蓝色的"})),
+              ::testing::HasSubstr("\"max_tokens\":18"));
 }
 
 TEST(Continuation, an_empty_list_of_messages_gets_no_comma_and_a_spent_limit_leaves_one_token) {

@@ -1,8 +1,8 @@
-// Power of two choices (Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", 2001) on the product of
-// time and load that Finagle's PeakEwma uses. To ask always the best of all would send the requests of one moment to
-// one Target, and never learn that another one has become faster.
+// Power of two choices (Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", 2001) on time and load,
+// as in Finagle's PeakEwma. To ask always the best of all would send the requests of one moment to one Target, and
+// never learn that another one has become faster.
 #include <algorithm>
-#include <utility>
+#include <tuple>
 
 #include "route/policy.h"
 
@@ -10,15 +10,20 @@ namespace spillway::route {
 
 namespace {
 
+// So many Attempts under way count as much as twice the time. How many are too many is the Gate's to say: this only
+// keeps the requests of one moment from all going where it was fastest a moment before.
+constexpr double kCrowd = 100;
+
 // One that is not known yet is asked at once.
-double score(const Candidate& candidate) { return candidate.first_token_ms * (candidate.in_flight + 1); }
+double score(const Candidate& candidate) { return candidate.first_token_ms * (1 + candidate.in_flight / kCrowd); }
 
 }  // namespace
 
 std::vector<std::uint32_t> latency(std::span<const Candidate> candidates, const Random& random) {
   std::vector<std::uint32_t> order = ordered(candidates, random);
-  std::ranges::sort(order, {}, [&](std::uint32_t i) { return std::pair(score(candidates[i]), i); });
-  const std::size_t count = order.size();
+  std::ranges::sort(order, {},
+                    [&](std::uint32_t i) { return std::tuple(candidates[i].spared, score(candidates[i]), i); });
+  const auto count = static_cast<std::size_t>(std::ranges::count(candidates, false, &Candidate::spared));
   if (count < 3) return order;  // the better of two is the best
   const auto draw = [&](std::size_t below) {
     return std::min(below - 1, static_cast<std::size_t>(random() * static_cast<double>(below)));
