@@ -50,7 +50,7 @@ Breaker::Bucket Breaker::recent(TimePoint at) const {
 }
 
 bool Breaker::is_slow(double first_token_ms) const {
-  return settings_.slow_factor > 0 && timed_ >= kLeastTimed && first_token_ms > settings_.slow_factor * calm_ms_ &&
+  return settings_.slow_factor > 0 && calm_ms_ > 0 && first_token_ms > settings_.slow_factor * calm_ms_ &&
          first_token_ms > calm_ms_ + static_cast<double>(kSlowBy.count());
 }
 
@@ -97,15 +97,17 @@ bool Breaker::rise(TimePoint at) {
 void Breaker::learn(double first_token_ms, TimePoint at) {
   // Of the logarithms, so that one answer in twenty that takes a hundred times as long is no news.
   const double ms = std::max(first_token_ms, 0.1);
-  recent_ms_ = timed_ == 0 ? ms : recent_ms_ * std::pow(ms / recent_ms_, kWeight);
+  recent_ms_ = recent_ms_ <= 0 ? ms : recent_ms_ * std::pow(ms / recent_ms_, kWeight);
+  if (timed_ == 0) timed_from_ = at;
   ++timed_;
-  if (timed_ <= kLeastTimed) {
-    calm_ms_ = recent_ms_;
-  } else {
-    const double minutes = to_ms(at - learned_at_) / 60'000;
-    calm_ms_ = std::min(recent_ms_, calm_ms_ * (1 + kForgottenPerMinute * std::clamp(minutes, 0.0, 60.0)));
-  }
+  logs_ += std::log(ms);
+  if (timed_ < kLeastTimed || at < timed_from_ + kLeastTime) return;
+  const double mean = std::exp(logs_ / timed_);
+  const double minutes = std::clamp(to_ms(at - learned_at_) / 60'000, 0.0, 60.0);
+  calm_ms_ = calm_ms_ <= 0 ? mean : std::min(mean, calm_ms_ * (1 + kForgottenPerMinute * minutes));
   learned_at_ = at;
+  timed_ = 0;
+  logs_ = 0;
 }
 
 Breaker::Change Breaker::answered(Duration first_token, TimePoint at) {

@@ -22,8 +22,10 @@ class Breaker {
   static constexpr int kSteps = 10;   // of a window
   static constexpr int kWindows = 6;  // are looked back over, until there are kEnough Attempts
   static constexpr std::uint32_t kEnough = 50;
-  static constexpr int kGoodProbes = 3;        // in a row double its share
-  static constexpr int kLeastTimed = 20;       // answers, before one can be slow
+  static constexpr int kGoodProbes = 3;  // in a row double its share
+  // Answers, and time, whose mean tells what is calm: fewer are chance, and those that come first are the fast ones.
+  static constexpr int kLeastTimed = 20;
+  static constexpr seconds kLeastTime{2};
   static constexpr milliseconds kSlowBy{100};  // at least, over the calm time
 
   void set(const Settings& settings);
@@ -70,8 +72,10 @@ class Breaker {
   Settings settings_;
   std::array<Bucket, kSteps * kWindows> buckets_;
   double recent_ms_ = 0;  // time to the first token: an average of the last twenty or so
-  double calm_ms_ = 0;    // the least that it was, forgotten by one hundredth a minute
-  int timed_ = 0;
+  double calm_ms_ = 0;    // the least mean of kLeastTimed, forgotten by one hundredth a minute; 0: not known yet
+  double logs_ = 0;       // of the times since timed_from_, their sum
+  int timed_ = 0;         // and their number
+  TimePoint timed_from_{};
   TimePoint learned_at_{};
   int good_ = 0;  // probes in a row
   TimePoint risen_at_{};

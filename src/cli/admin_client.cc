@@ -2,6 +2,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 
+#include "cli/output.h"
 #include "http/client.h"
 
 namespace spillway::cli {
@@ -34,6 +35,25 @@ Task<Result<std::string>> get(asio::io_context& loop, LoopTimers& timers, http::
 }
 
 }  // namespace
+
+Result<config::Address> admin_address(const Context& context, const std::string& option) {
+  if (!option.empty()) {
+    if (const auto parsed = config::parse_address(option); parsed && parsed->port != 0) return *parsed;
+    return Error{ErrorCode::kInvalidArgument, "--admin " + option + " is not an address",
+                 "as in --admin 127.0.0.1:8081"};
+  }
+  const config::Loaded loaded = context.load_config();
+  if (!loaded.config) {
+    print_problems(loaded);
+    return Error{ErrorCode::kInvalidArgument, "the config does not say where the admin plane is",
+                 "mend it, or use --admin HOST:PORT"};
+  }
+  if (loaded.config->server.admin_listen.port == 0) {
+    return Error{ErrorCode::kInvalidArgument, "server.admin_listen has port 0, so only `serve` knows the port it took",
+                 "--admin HOST:PORT, with the address that `spillway serve` printed"};
+  }
+  return loaded.config->server.admin_listen;
+}
 
 Result<std::string> get_admin(const config::Address& address, const std::string& path, milliseconds limit) {
   asio::io_context loop(1);

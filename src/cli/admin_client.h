@@ -5,9 +5,13 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "cli/app.h"
 #include "config/config.h"
 
 namespace spillway::cli {
+
+// Where the admin plane is: `option` (--admin), else what the config says; what is wrong with the config is printed.
+Result<config::Address> admin_address(const Context& context, const std::string& option);
 
 // The body of GET `path` at `address`; blocks for at most `limit`. kUnavailable: nothing answers there.
 Result<std::string> get_admin(const config::Address& address, const std::string& path, milliseconds limit);

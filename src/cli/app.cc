@@ -75,6 +75,7 @@ int run(int argc, char** argv) {
   add_drill(app, context);
   add_simulate(app, context);
   add_status(app, context);
+  add_top(app, context);
   add_list(app, context);
   add_import(app, context);
   add_rm(app, context);

@@ -42,6 +42,7 @@ void add_check(CLI::App& app, Context& context);
 void add_drill(CLI::App& app, Context& context);
 void add_simulate(CLI::App& app, Context& context);
 void add_status(CLI::App& app, Context& context);
+void add_top(CLI::App& app, Context& context);
 void add_list(CLI::App& app, Context& context);
 void add_import(CLI::App& app, Context& context);
 void add_rm(CLI::App& app, Context& context);

@@ -27,8 +27,9 @@ using Policy = std::vector<std::uint32_t> (*)(std::span<const Candidate> candida
 
 // As the Config has it: the first that can serves.
 std::vector<std::uint32_t> ordered(std::span<const Candidate> candidates, const Random& random);
-// The better of two that are drawn of those that are not spared, by time to the first token and Attempts under way;
-// then the others, the best first.
+// The better of two that are drawn, by time to the first token and Attempts under way; then the others, the best first.
+// In front of them those that are spared, so that their Breakers see the request: they let it through as a probe, or
+// not.
 std::vector<std::uint32_t> latency(std::span<const Candidate> candidates, const Random& random);
 // The cheapest first.
 std::vector<std::uint32_t> cost(std::span<const Candidate> candidates, const Random& random);

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import re
+import signal
+import subprocess
+import threading
 
 import pytest
 
 from clock import eventually
-from gateway import config_text, openai_backend, run
+from gateway import binary, clean_environment, config_text, openai_backend, run
 from http_client import Connection, call, chat, chat_body, get, open_stream, stream_chat
 from replies import Hold, Reset, answer, begun, error, events, stream
 
@@ -155,3 +160,61 @@ def test_a_failure_now_and_then_and_a_client_s_own_are_no_news(served, upstream)
     for _ in range(22):
         chat(served.port)
     assert told(served) == []
+
+
+# --- spillway top ----------------------------------------------------------------------------------------------
+
+def top(served, *arguments: str):
+    return run("top", "--admin", f"127.0.0.1:{served.admin_port}", "--interval", "0.2", *arguments, home=served.home)
+
+
+def test_top_shows_rates_health_and_queues(gateway, upstream, second_upstream):
+    served = gateway(config_text([openai_backend("a", upstream.port, max_concurrency=3), openai_backend("b", second_upstream.port)]))
+    upstream.script(error(503))
+    for _ in range(8):
+        assert chat(served.port).status == 200
+    got = top(served)
+    assert got.returncode == 0 and got.stderr == "" and "\x1b" not in got.stdout
+    heading, a, b = got.stdout.splitlines()[2:]
+    for column in ("HEALTH", "1ST TOKEN", "ANSWERED/S", "FAILED/S", "ACTIVE", "LIMIT", "QUEUE", "HEDGES", "RESUMES", "LAST FAILURE"):
+        assert column in heading
+    assert a.startswith("a ") and "spared 2%" in a and "overload 503" in a and a.split()[7] == "3"
+    assert b.startswith("b ") and "ready" in b and " ms " in b
+
+
+def test_top_tells_rates_as_json(gateway, upstream):
+    served = gateway(config_text([openai_backend("a", upstream.port)]))
+    asked = threading.Event()
+
+    def ask() -> None:
+        while not asked.is_set():
+            chat(served.port)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    got = top(served, "--json", "--count", "3")
+    asked.set()
+    thread.join()
+    looks = [json.loads(line) for line in got.stdout.splitlines()]
+    assert len(looks) == 3 and all(look["backends"][0]["answered_per_s"] > 1 for look in looks)
+    assert all(look["backends"][0]["failed_per_s"] == 0 for look in looks)
+
+
+def test_top_on_a_terminal_refreshes_in_place_until_ctrl_c(gateway, upstream):
+    served = gateway(config_text([openai_backend("a", upstream.port)]))
+    main, other = pty.openpty()
+    process = subprocess.Popen([str(binary()), "top", "--admin", f"127.0.0.1:{served.admin_port}", "--interval", "0.05"],
+                               stdout=other, stderr=other, stdin=subprocess.DEVNULL, env=clean_environment(served.home))
+    os.close(other)
+    shown = b""
+    while shown.count(b"BACKEND") < 3:
+        shown += os.read(main, 65536)
+    assert shown.startswith(b"\x1b[2J\x1b[H") and shown.count(b"\x1b[2J") == 1 and b"\x1b[32m" in shown
+    process.send_signal(signal.SIGINT)
+    assert process.wait(5) == 0
+    os.close(main)
+
+
+def test_top_of_nothing_is_told(tmp_path):
+    got = run("top", "--admin", "127.0.0.1:1", home=tmp_path)
+    assert got.returncode == 1 and "nothing answers" in got.stderr

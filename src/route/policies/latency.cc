@@ -12,7 +12,7 @@ namespace {
 
 // So many Attempts under way count as much as twice the time. How many are too many is the Gate's to say: this only
 // keeps the requests of one moment from all going where it was fastest a moment before.
-constexpr double kCrowd = 100;
+constexpr double kCrowd = 200;
 
 // One that is not known yet is asked at once.
 double score(const Candidate& candidate) { return candidate.first_token_ms * (1 + candidate.in_flight / kCrowd); }
@@ -22,8 +22,9 @@ double score(const Candidate& candidate) { return candidate.first_token_ms * (1 
 std::vector<std::uint32_t> latency(std::span<const Candidate> candidates, const Random& random) {
   std::vector<std::uint32_t> order = ordered(candidates, random);
   std::ranges::sort(order, {},
-                    [&](std::uint32_t i) { return std::tuple(candidates[i].spared, score(candidates[i]), i); });
-  const auto count = static_cast<std::size_t>(std::ranges::count(candidates, false, &Candidate::spared));
+                    [&](std::uint32_t i) { return std::tuple(!candidates[i].spared, score(candidates[i]), i); });
+  const auto spared = static_cast<std::size_t>(std::ranges::count(candidates, true, &Candidate::spared));
+  const std::size_t count = candidates.size() - spared;
   if (count < 3) return order;  // the better of two is the best
   const auto draw = [&](std::size_t below) {
     return std::min(below - 1, static_cast<std::size_t>(random() * static_cast<double>(below)));
@@ -32,8 +33,9 @@ std::vector<std::uint32_t> latency(std::span<const Candidate> candidates, const 
   std::size_t other = draw(count - 1);
   if (other >= one) ++other;
   // The better one stands further to the front.
-  const auto winner = order.begin() + static_cast<std::ptrdiff_t>(std::min(one, other));
-  std::rotate(order.begin(), winner, winner + 1);
+  const auto first = order.begin() + static_cast<std::ptrdiff_t>(spared);
+  const auto winner = first + static_cast<std::ptrdiff_t>(std::min(one, other));
+  std::rotate(first, winner, winner + 1);
   return order;
 }
 
