@@ -56,14 +56,13 @@ UpstreamLeg::UpstreamLeg(const Context& context, const route::Target& target, co
       ask_(ask),
       resumption_(resumption),
       asks_for_stream_(ask.chat.stream || aggregates()),
-      began_at_(now()) {
-  target_.backend->series().in_flight.add();
-  if (target_.load != nullptr) target_.load->begin();
-}
+      began_at_(now()) {}
 
 UpstreamLeg::~UpstreamLeg() {
-  target_.backend->series().in_flight.subtract();
-  if (target_.load != nullptr) target_.load->end();
+  if (inside_) {
+    target_.backend->series().in_flight.subtract();
+    if (target_.load != nullptr) target_.load->end();
+  }
   target_.backend->condition().gate().leave(ticket_, now());
   if (upstream_) context_.pool.give_back(std::move(upstream_));
 }
@@ -83,6 +82,9 @@ Task<Outcome> UpstreamLeg::open() {
     Outcome waited = co_await wait_for_turn();
     if (waited.cls != OutcomeClass::kAnswered) co_return waited;
   }
+  inside_ = true;
+  target_.backend->series().in_flight.add();
+  if (target_.load != nullptr) target_.load->begin();
   if (!target_.backend->ready()) {
     // The Gate knows of a local engine a moment before this thread does: the message is on its way.
     co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable_t<Executor>{});

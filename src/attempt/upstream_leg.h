@@ -82,6 +82,7 @@ class UpstreamLeg final : public Leg {
   double queued_ms_ = 0;
   double connect_ms_ = -1;
   double first_token_ms_ = -1;
+  bool inside_ = false;  // it was let in
   bool repeated_ = false;
   bool aborted_ = false;
 };

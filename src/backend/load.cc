@@ -44,7 +44,8 @@ void Load::note(Duration first_token, bool whole, TimePoint at) {
   const double ms = std::max(to_ms(first_token), 0.1);
   const std::lock_guard lock(mutex_);
   times_[whole ? 1 : 0].add(ms);
-  mean_ms_ = mean_ms_ <= 0 ? ms : mean_ms_ + kWeight * (ms - mean_ms_);
+  double& mean = mean_ms_[whole ? 1 : 0];
+  mean = mean <= 0 ? ms : mean + kWeight * (ms - mean);
   noted_at_ = at;
 }
 
@@ -56,7 +57,7 @@ TimePoint Load::noted_at() const {
 double Load::expected_ms(TimePoint at) const {
   const std::lock_guard lock(mutex_);
   const double silence = std::max(0.0, to_ms(at - noted_at_));
-  return mean_ms_ * std::exp2(-silence / to_ms(kHalfLife));
+  return (mean_ms_[0] > 0 ? mean_ms_[0] : mean_ms_[1]) * std::exp2(-silence / to_ms(kHalfLife));
 }
 
 std::optional<milliseconds> Load::quantile(double q, bool whole) const {

@@ -29,7 +29,8 @@ class Load {
   void note(Duration first_token, bool whole, TimePoint at);
   // When an answer came last.
   [[nodiscard]] TimePoint noted_at() const;
-  // The mean time to the first token of late, in ms; less and less while nothing is heard; 0: not known.
+  // The mean time to the first token of late, in ms, of streams where there were any; less and less while nothing is
+  // heard; 0: not known.
   [[nodiscard]] double expected_ms(TimePoint at) const;
   // The time to the first token (`whole`: to a whole answer) that the share `q` (0 to 1) of answers keep. Rounded up by
   // a tenth at most. Nothing: too few answers so far.
@@ -50,8 +51,8 @@ class Load {
   };
 
   std::atomic<int> in_flight_{0};
-  mutable std::mutex mutex_;  // guards what follows
-  double mean_ms_ = 0;
+  mutable std::mutex mutex_;         // guards what follows
+  std::array<double, 2> mean_ms_{};  // of streams, of whole answers
   TimePoint noted_at_{};
   std::array<Histogram, 2> times_;  // of streams, of whole answers
 };

@@ -184,11 +184,11 @@ ClientPool::ClientPool(asio::io_context& loop, LoopTimers& timers, ParserLimits 
 ClientPool::~ClientPool() { clear(); }
 
 std::shared_ptr<ClientConnection> ClientPool::take(const Origin& origin) {
-  const auto found = idle_.find(origin.key);
-  if (found == idle_.end()) return nullptr;
-  while (!found->second.empty()) {
-    std::shared_ptr<ClientConnection> connection = std::move(found->second.back());
-    found->second.pop_back();
+  Idle& idle = idle_[origin.key];
+  idle.taken_at = now();
+  while (!idle.connections.empty()) {
+    std::shared_ptr<ClientConnection> connection = std::move(idle.connections.back());
+    idle.connections.pop_back();
     connection->make_busy();
     // A read that has ended while idle: the other side closed, or spoke without being asked.
     if (connection->stream_->reading()) return connection;
@@ -202,11 +202,15 @@ std::shared_ptr<ClientConnection> ClientPool::make() {
 }
 
 void ClientPool::give_back(std::shared_ptr<ClientConnection> connection) {
-  if (!connection->reusable() || now() - connection->opened_at_ >= max_age_) {
-    connection->abort();
-    return;
-  }
-  auto& idle = idle_[connection->key_];
+  if (connection->reusable() && now() - connection->opened_at_ < max_age_) return keep(std::move(connection));
+  connection->abort();
+  none_idle(connection->key_);
+}
+
+void ClientPool::add_idle(std::shared_ptr<ClientConnection> connection) { keep(std::move(connection)); }
+
+void ClientPool::keep(std::shared_ptr<ClientConnection> connection) {
+  auto& idle = idle_[connection->key_].connections;
   if (idle.size() >= kMaxIdlePerOrigin) {
     connection->abort();
     return;
@@ -217,16 +221,22 @@ void ClientPool::give_back(std::shared_ptr<ClientConnection> connection) {
   if (!sweeper_.armed()) sweeper_.arm(now() + kMaxIdleTime);
 }
 
+void ClientPool::none_idle(const std::string& key) const {
+  if (on_none_idle_ && idle_count(key) == 0) on_none_idle_(key);
+}
+
 void ClientPool::forget(const ClientConnection* connection) {
   const auto found = idle_.find(connection->key_);
   if (found == idle_.end()) return;
-  for (auto& kept : found->second) {
+  auto& connections = found->second.connections;
+  for (auto& kept : connections) {
     if (kept.get() != connection) continue;
     const std::shared_ptr<ClientConnection> gone = std::move(kept);
-    kept = std::move(found->second.back());
-    found->second.pop_back();
+    kept = std::move(connections.back());
+    connections.pop_back();
     gone->make_busy();
     gone->abort();
+    none_idle(gone->key_);
     return;
   }
 }
@@ -234,21 +244,22 @@ void ClientPool::forget(const ClientConnection* connection) {
 void ClientPool::sweep() {
   const TimePoint oldest = now() - kMaxIdleTime;
   bool any = false;
-  for (auto& [key, connections] : idle_) {
-    std::erase_if(connections, [&](const std::shared_ptr<ClientConnection>& connection) {
+  for (auto& [key, idle] : idle_) {
+    const std::size_t swept = std::erase_if(idle.connections, [&](const std::shared_ptr<ClientConnection>& connection) {
       if (connection->idle_since_ > oldest) return false;
       connection->make_busy();
       connection->abort();
       return true;
     });
-    any = any || !connections.empty();
+    any = any || !idle.connections.empty();
+    if (swept > 0) none_idle(key);
   }
   if (any) sweeper_.arm(now() + kMaxIdleTime / 4);
 }
 
 void ClientPool::clear() {
-  for (auto& [key, connections] : idle_) {
-    for (auto& connection : connections) {
+  for (auto& [key, idle] : idle_) {
+    for (auto& connection : idle.connections) {
       connection->make_busy();
       connection->abort();
     }
@@ -258,8 +269,18 @@ void ClientPool::clear() {
 
 std::size_t ClientPool::idle_count() const {
   std::size_t count = 0;
-  for (const auto& [key, connections] : idle_) count += connections.size();
+  for (const auto& [key, idle] : idle_) count += idle.connections.size();
   return count;
+}
+
+std::size_t ClientPool::idle_count(const std::string& key) const {
+  const auto found = idle_.find(key);
+  return found == idle_.end() ? 0 : found->second.connections.size();
+}
+
+TimePoint ClientPool::last_taken(const std::string& key) const {
+  const auto found = idle_.find(key);
+  return found == idle_.end() ? TimePoint{} : found->second.taken_at;
 }
 
 }  // namespace spillway::http

@@ -119,6 +119,13 @@ class ClientPool {
   std::shared_ptr<ClientConnection> make();
   // Gives a connection back: kept when it can serve again, else closed.
   void give_back(std::shared_ptr<ClientConnection> connection);
+  // One that was opened ahead of its use.
+  void add_idle(std::shared_ptr<ClientConnection> connection);
+  // Called when the last idle connection of an origin's key has ended, or one came back that cannot serve again and
+  // there is no other.
+  void on_none_idle(std::function<void(const std::string& key)> callback) { on_none_idle_ = std::move(callback); }
+  // When a connection to it was last asked for.
+  [[nodiscard]] TimePoint last_taken(const std::string& key) const;
   // Closes all idle connections.
   void clear();
 
@@ -126,16 +133,25 @@ class ClientPool {
   void set_limits(ParserLimits limits) { limits_ = limits; }
 
   [[nodiscard]] std::size_t idle_count() const;
+  [[nodiscard]] std::size_t idle_count(const std::string& key) const;
 
  private:
+  struct Idle {
+    std::vector<std::shared_ptr<ClientConnection>> connections;
+    TimePoint taken_at{};  // last
+  };
+
   void sweep();
   void forget(const ClientConnection* connection);
+  void keep(std::shared_ptr<ClientConnection> connection);
+  void none_idle(const std::string& key) const;
 
   asio::io_context& loop_;
   LoopTimers& timers_;
   ParserLimits limits_;
   Duration max_age_;
-  std::unordered_map<std::string, std::vector<std::shared_ptr<ClientConnection>>> idle_;
+  std::unordered_map<std::string, Idle> idle_;
+  std::function<void(const std::string& key)> on_none_idle_;
   LoopTimers::Entry sweeper_;
 };
 

@@ -83,6 +83,11 @@ void Worker::adopt(std::shared_ptr<const config::Config> config) {
               std::make_shared<const admit::OriginRules>(config->server.listen, config->server.cors_origins,
                                                          config->server.hosts)};
   pool_.set_limits(upstream_limits(config->limits));
+  std::vector<http::Origin> origins;
+  for (const auto& [name, backend] : backends_) {
+    if (backend->origin().tls) origins.push_back(backend->origin());
+  }
+  warmer_.keep(origins);
   server_.set_limits(server_limits(config->limits));
 }
 

@@ -13,6 +13,7 @@
 #include "http/client.h"
 #include "http/resolver.h"
 #include "http/server.h"
+#include "http/warmer.h"
 #include "record/access_log.h"
 #include "record/metrics.h"
 #include "serve/endpoints.h"
@@ -64,6 +65,7 @@ class Worker {
   LoopTimers timers_{loop_};
   http::Resolver resolver_{loop_, timers_};
   http::ClientPool pool_;
+  http::Warmer warmer_{loop_, timers_, pool_, resolver_};
   backend::Conditions& conditions_;
   record::ThreadMetrics& metrics_;
   record::AccessLogBuffer access_log_;

@@ -246,6 +246,10 @@ class FakeUpstream:
         """Lets every Reply that holds at `gate` go on."""
         self._loop.call_soon_threadsafe(lambda: self._gate(gate).set())
 
+    def close_connections(self) -> None:
+        """Ends all that are open, as servers do with idle ones."""
+        self._loop.call_soon_threadsafe(lambda: [one.transport.close() for one in self.connections if not one.transport.is_closing()])
+
     def wait_for_requests(self, count: int = 1, seconds: float = 5.0) -> list[Request]:
         deadline = time.monotonic() + seconds
         while len(self.requests) < count:

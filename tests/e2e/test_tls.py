@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import socketserver
 import threading
+import time
 
 import pytest
 
+from clock import eventually
 from fake_upstream import FakeUpstream
 from gateway import config_text, openai_backend, timeouts
 from http_client import chat, stream_chat
@@ -43,9 +46,40 @@ def test_an_address_is_verified_too_and_sends_no_server_name(gateway, secure, au
 def test_connections_are_kept(gateway, secure, authority):
     served = gateway(config_text([openai_backend("a", f"https://localhost:{secure.port}/v1", ca_file=str(authority.ca_file))],
                                  server={"threads": 1}))
+    eventually("one is kept warm", lambda: len(secure.connections) == 1, 3)
     for _ in range(10):
         assert chat(served.port).status == 200
     assert len(secure.connections) == 1
+
+
+def connect_times(served, count: int) -> list[float]:
+    """Of each request's only Attempt; 0 where the connection was there already."""
+    return [json.loads(line)["attempts"][0].get("connect_ms", 0) for line in served.access_log_lines(count)]
+
+
+def test_a_connection_is_there_before_the_first_request_and_after_a_silence(gateway, secure, authority):
+    served = gateway(config_text([openai_backend("a", f"https://localhost:{secure.port}/v1", ca_file=str(authority.ca_file))],
+                                 server={"threads": 1}))
+    eventually("one is opened ahead", lambda: len(secure.connections) == 1, 3)
+    assert chat(served.port).status == 200
+    for silence in (2, 3):
+        # The provider ends what is idle, as all of them do after a minute or so.
+        secure.close_connections()
+        eventually("another is opened", lambda: len(secure.connections) == silence, 3)
+        assert chat(served.port).status == 200
+    assert connect_times(served, 3) == [0, 0, 0]
+    assert len(secure.requests) == 3  # nothing was sent to keep them warm
+
+
+def test_a_provider_that_ends_each_connection_at_once_is_not_pestered(gateway, secure, authority):
+    served = gateway(config_text([openai_backend("a", f"https://localhost:{secure.port}/v1", ca_file=str(authority.ca_file))],
+                                 server={"threads": 1}))
+    end = time.monotonic() + 1.6
+    while time.monotonic() < end:
+        secure.close_connections()
+        time.sleep(0.005)
+    assert 2 <= len(secure.connections) <= 6  # after 0.1, 0.2, 0.4, 0.8 s
+    assert chat(served.port).status == 200
 
 
 def test_a_certificate_of_an_unknown_authority_is_refused(gateway, secure, authority):
@@ -78,20 +112,22 @@ def test_a_server_that_speaks_no_tls_is_named(gateway, authority):
             self.request.recv(4096)
             self.request.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
 
-    with socketserver.TCPServer(("127.0.0.1", 0), Plain) as server:
-        threading.Thread(target=server.handle_request, daemon=True).start()
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Plain) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
         served = gateway(config_text([openai_backend("a", f"https://127.0.0.1:{server.server_address[1]}/v1")], defaults=timeouts(2, 2)))
         got = chat(served.port)
+        server.shutdown()
     assert got.status == 502 and "does not speak TLS" in got.error["message"]
 
 
 def test_a_new_connection_goes_on_with_the_session_of_an_earlier_one(gateway, secure, authority):
     served = gateway(config_text([openai_backend("a", f"https://localhost:{secure.port}/v1", ca_file=str(authority.ca_file))],
                                  server={"threads": 1}))
+    eventually("one is opened ahead", lambda: len(secure.connections) == 1, 3)
     secure.script(answer() + [Close()])
     for _ in range(4):
         assert chat(served.port).status == 200
-    assert [connection.session_reused for connection in secure.connections] == [False, True, True, True]
+    assert [connection.session_reused for connection in secure.connections][:4] == [False, True, True, True]
 
 
 def test_plain_http_behind_https_fails_over(gateway, upstream, second_upstream, authority):
