@@ -9,7 +9,7 @@ namespace {
 constexpr double kWeight = 0.1;              // of the newest in the mean time that a permit is held
 constexpr milliseconds kUnknownWait{1'000};  // before there was an answer
 
-// Beyond the limit, for critical requests alone: they need not wait until one of many is done.
+// For critical requests alone, so that they need not wait until one of many is done.
 int reserve_of(int limit) { return std::max(1, limit / 8); }
 
 }  // namespace
@@ -43,15 +43,23 @@ void Gate::call(const Wakes& wakes) {
   for (const auto& wake : wakes) wake();
 }
 
-bool Gate::room_for(Priority priority) const {
+void Gate::note(Priority priority, TimePoint at) {
+  if (priority == Priority::kCritical) critical_until_ = at + kCriticalFor;
+}
+
+bool Gate::room_for(Priority priority, TimePoint at) const {
   const int limit = limiter_.limit();
-  return inside_ < (priority == Priority::kCritical ? limit + reserve_of(limit) : limit);
+  const int reserve = reserve_of(limit);
+  const bool critical = priority == Priority::kCritical;
+  if (!settings_.hard) return inside_ < (critical ? limit + reserve : limit);
+  return inside_ < (critical || limit == 1 || at >= critical_until_ ? limit : limit - reserve);
 }
 
 bool Gate::would_wait(Priority priority, TimePoint at) {
   const std::lock_guard lock(mutex_);
+  note(priority, at);
   if (behind_ == Behind::kLoading) return true;
-  const bool room = room_for(priority) && queue_.ahead_of(priority) == 0;
+  const bool room = room_for(priority, at) && queue_.ahead_of(priority) == 0;
   if (!room) limiter_.waited();
   return !room || rate_.when(at) > at;
 }
@@ -65,7 +73,8 @@ void Gate::admit(Ticket& ticket, TimePoint at) {
 
 bool Gate::try_enter(Ticket& ticket, Priority priority, TimePoint at) {
   const std::lock_guard lock(mutex_);
-  if (behind_ != Behind::kReady || !room_for(priority) || queue_.ahead_of(priority) > 0 || rate_.when(at) > at)
+  note(priority, at);
+  if (behind_ != Behind::kReady || !room_for(priority, at) || queue_.ahead_of(priority) > 0 || rate_.when(at) > at)
     return false;
   admit(ticket, at);
   return true;
@@ -74,7 +83,7 @@ bool Gate::try_enter(Ticket& ticket, Priority priority, TimePoint at) {
 // Until a newcomer would be let in: as many as are before it have to leave, at the pace of late.
 Duration Gate::foreseen(Priority priority, TimePoint at) const {
   const auto ahead = static_cast<double>(queue_.ahead_of(priority));
-  const double by_room = room_for(priority) && ahead == 0 ? 0 : held_ms_ * (ahead + 1) / limiter_.limit();
+  const double by_room = room_for(priority, at) && ahead == 0 ? 0 : held_ms_ * (ahead + 1) / limiter_.limit();
   const Duration room = std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>(by_room));
   return std::max(room, rate_.when(at, queue_.ahead_of(priority)) - at);
 }
@@ -100,6 +109,7 @@ Ticket::State Gate::enter(Ticket& ticket, Priority priority, TimePoint until, st
   Ticket::State state = Ticket::State::kWaiting;
   {
     const std::lock_guard lock(mutex_);
+    note(priority, at);
     ticket.place_.priority = priority;
     ticket.since_ = at;
     ticket.wake_ = nullptr;
@@ -135,9 +145,9 @@ milliseconds Gate::retry_after(const Ticket& ticket) const {
 
 void Gate::let_in(TimePoint at, Wakes& wakes) {
   while (behind_ == Behind::kReady && queue_.size() > 0 && rate_.when(at) <= at) {
-    Ticket* const ticket = room_for(Priority::kNormal)     ? queue_.pop()
-                           : room_for(Priority::kCritical) ? queue_.pop_critical()
-                                                           : nullptr;
+    Ticket* const ticket = room_for(Priority::kNormal, at)     ? queue_.pop()
+                           : room_for(Priority::kCritical, at) ? queue_.pop_critical()
+                                                               : nullptr;
     if (ticket == nullptr) return;
     admit(*ticket, at);
     if (ticket->wake_) wakes.push_back(std::move(ticket->wake_));

@@ -48,6 +48,9 @@ class Gate {
     Limiter::Settings limiter;
     std::uint32_t rate = 0;  // Attempts in any window of `rate_window`; 0: no limit
     milliseconds rate_window{0};
+    // There is no more than the limit: slots of an engine, or what the operator says. Then a part of it is kept for
+    // critical requests where there have been any of late; else these may exceed it.
+    bool hard = false;
     bool loads = false;  // what is behind has to come first: until set_behind() says so, all wait
     std::size_t max_waiting = 1'000;
     milliseconds max_wait{30'000};  // that is foreseen; a newcomer with a longer one is shed
@@ -59,6 +62,7 @@ class Gate {
     kStopped,  // nobody does
   };
   static constexpr milliseconds kLongestRetryAfter{60'000};
+  static constexpr seconds kCriticalFor{60};  // after a critical request another one is expected
 
   void set(const Settings& settings);
   void set_behind(Behind behind, TimePoint at);
@@ -96,7 +100,8 @@ class Gate {
  private:
   using Wakes = std::vector<std::function<void()>>;
 
-  [[nodiscard]] bool room_for(Priority priority) const;
+  void note(Priority priority, TimePoint at);
+  [[nodiscard]] bool room_for(Priority priority, TimePoint at) const;
   [[nodiscard]] Duration foreseen(Priority priority, TimePoint at) const;
   void admit(Ticket& ticket, TimePoint at);
   void shed(Ticket& ticket, TimePoint at, Wakes& wakes);
@@ -112,6 +117,7 @@ class Gate {
   int inside_ = 0;
   double held_ms_ = 0;  // a permit, on the average
   std::uint64_t shed_ = 0;
+  TimePoint critical_until_{};  // some are expected
   TimePoint promised_until_{};  // what those that were shed have been told
 };
 

@@ -114,6 +114,7 @@ Breaker::Change Breaker::answered(Duration first_token, TimePoint at) {
   const std::lock_guard lock(mutex_);
   if (!settings_.on) return {};
   ++bucket(at).attempts;
+  in_a_row_ = 0;
   const double ms = to_ms(first_token);
   if (share() < 1) {
     if (is_slow(ms)) {
@@ -148,14 +149,15 @@ Breaker::Change Breaker::failed(TimePoint at) {
   Bucket& now = bucket(at);
   ++now.attempts;
   ++now.failures;
+  ++in_a_row_;
   if (share() < 1) {
     fall(at);
     return {};
   }
   const Bucket sum = recent(at);
-  if (sum.failures < static_cast<std::uint32_t>(settings_.least_failures) ||
-      sum.failures < settings_.error_rate * sum.attempts)
-    return {};
+  if (sum.failures < static_cast<std::uint32_t>(settings_.least_failures)) return {};
+  // One that is dead is known long before its share of a busy window is large enough.
+  if (in_a_row_ < settings_.least_failures && sum.failures < settings_.error_rate * sum.attempts) return {};
   leave(at);
   return {Change::Kind::kFails, sum.failures, sum.attempts, {}, {}};
 }

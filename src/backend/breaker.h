@@ -12,10 +12,11 @@
 namespace spillway::backend {
 
 // For one Backend and model, shared by all threads. Traffic moves away before retries have to mend its failures: when
-// the share of them in a window is too large, or the time to the first token is a multiple of what it was in calm
-// times. Then the Backend gets a small share of the requests, as probes; each three in a row that are answered, and not
-// slowly, double it, each failure quarters it: so it comes back within half a minute when it is mended, and stays away
-// while it answers four calls of five. Client faults never count. Pure but for its lock: all times are handed in.
+// the share of them in a window is too large, when several follow each other, or the time to the first token is a
+// multiple of what it was in calm times. Then the Backend gets a small share of the requests, as probes; each three in
+// a row that are answered, and not slowly, double it, each failure quarters it: so it comes back within half a minute
+// when it is mended, and stays away while it answers four calls of five. Client faults never count. Pure but for its
+// lock: all times are handed in.
 class Breaker {
  public:
   using Settings = config::Breaker;
@@ -77,7 +78,8 @@ class Breaker {
   int timed_ = 0;         // and their number
   TimePoint timed_from_{};
   TimePoint learned_at_{};
-  int good_ = 0;  // probes in a row
+  int in_a_row_ = 0;  // failures
+  int good_ = 0;      // probes in a row
   TimePoint risen_at_{};
   double spared_ = 0;       // requests since the last one that it got
   TimePoint next_probe_{};  // whatever its share

@@ -127,6 +127,40 @@ void check_target(const Target& target, const Value* table, const std::vector<Pl
                               : "there are: " + list);
 }
 
+// A label that no request can carry: what a header field holds has no white space around it, and is printable.
+void check_workload(const Placed<Route>& route, Problems& problems) {
+  const std::string& label = route.value.workload;
+  if (label.empty()) return;
+  const bool printable =
+      std::ranges::all_of(label, [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != 0x7F; });
+  if (printable && label.front() != ' ' && label.back() != ' ') return;
+  problems.add(route.of("workload"),
+               "no request can have the workload " + excerpt(label) + ", so this Route never serves",
+               "what x-spillway-workload holds has no spaces around it");
+}
+
+void check_hedge(const Placed<Route>& route, const Timeouts& defaults, Problems& problems) {
+  const Route& value = route.value;
+  if (value.hedge == "off") return;
+  const auto after = parse_duration(value.hedge);
+  if (value.hedge != "auto" && !after) {
+    problems.add(route.of("hedge"), excerpt(value.hedge) + " is not a hedge",
+                 "off, auto, or a duration such as \"800ms\"");
+    return;
+  }
+  const milliseconds first_token = value.timeouts.first_token.value_or(defaults.first_token);
+  if (after && *after <= milliseconds(0)) {
+    problems.add(route.of("hedge"), "a hedge after no time asks two Targets for everything", "hedge = \"auto\"");
+  } else if (after && *after >= first_token) {
+    problems.add(route.of("hedge"),
+                 "a hedge after " + print_duration(*after) +
+                     " never comes: the Target is left after first_token_timeout, " + print_duration(first_token),
+                 "a shorter one, or hedge = \"auto\"");
+  } else if (value.targets.size() == 1) {
+    problems.warn(route.of("hedge"), "there is no second target to hedge with");
+  }
+}
+
 // What a policy needs to know of each Target.
 void check_policy(const Placed<Route>& route, const std::vector<Placed<Backend>>& backends, Problems& problems) {
   const Route& value = route.value;
@@ -177,6 +211,25 @@ void check_server(const Placed<Server>& server, Problems& problems) {
   }
 }
 
+void check_breaker(const Placed<Breaker>& breaker, Problems& problems) {
+  const Breaker& value = breaker.value;
+  if (value.error_rate <= 0) {
+    problems.add(breaker.of("error_rate"),
+                 "with an error_rate of 0 a Backend is spared that answers all but a few of a million",
+                 "as in: error_rate = 0.1; or on = false");
+  }
+  if (value.slow_factor > 0 && value.slow_factor <= 1) {
+    problems.add(breaker.of("slow_factor"), "with that slow_factor a Backend is slow when it is as fast as ever",
+                 "above 1, as in: slow_factor = 2.5; or 0, where time is not to matter");
+  }
+  if (value.probe_share <= 0 || value.probe_share >= 1) {
+    problems.add(breaker.of("probe_share"),
+                 value.probe_share <= 0 ? "with a probe_share of 0 a Backend that is spared never comes back"
+                                        : "with a probe_share of 1 a Backend that is spared gets all of its requests",
+                 "as in: probe_share = 0.02");
+  }
+}
+
 void check_log(const Placed<Log>& log, Problems& problems) {
   if (log.value.access.empty()) problems.add(log.of("access"), "log.access is empty", "auto, off, stderr, or a path");
 }
@@ -214,15 +267,13 @@ void check_backends(const std::vector<Placed<Backend>>& backends, const Server& 
 }
 
 void check_routes(const std::vector<Placed<Route>>& routes, const std::vector<Placed<Backend>>& backends,
-                  Problems& problems) {
+                  const Timeouts& defaults, Problems& problems) {
   for (std::size_t i = 0; i < routes.size(); ++i) {
     const Placed<Route>& route = routes[i];
     if (route.value.model.empty())
       problems.add(route.of("model"), "a Route's model is empty", "model = \"*\" serves every name");
-    if (route.value.hedge != "off" && route.value.hedge != "auto" && !parse_duration(route.value.hedge)) {
-      problems.add(route.of("hedge"), excerpt(route.value.hedge) + " is not a hedge",
-                   "off, auto, or a duration such as \"800ms\"");
-    }
+    check_hedge(route, defaults, problems);
+    check_workload(route, problems);
     if (!route.has("targets") || (route.value.targets.empty() && route.table->find("targets")->items.empty() &&
                                   route.table->find("targets")->kind == Value::Kind::kArray)) {
       problems.add(route.of("targets"), "the Route " + excerpt(route.value.model) + " has no targets",

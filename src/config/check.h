@@ -33,8 +33,9 @@ void complete_backend(Placed<Backend>& backend, Sources& sources, Problems& prob
 void check_server(const Placed<Server>& server, Problems& problems);
 void check_log(const Placed<Log>& log, Problems& problems);
 void check_backends(const std::vector<Placed<Backend>>& backends, const Server& server, Problems& problems);
+void check_breaker(const Placed<Breaker>& breaker, Problems& problems);
 void check_routes(const std::vector<Placed<Route>>& routes, const std::vector<Placed<Backend>>& backends,
-                  Problems& problems);
+                  const Timeouts& defaults, Problems& problems);
 
 // Warns of options that are set, and that this version does not act on.
 void warn_of_idle_options(const Draft& draft, Problems& problems);

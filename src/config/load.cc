@@ -132,7 +132,8 @@ Loaded load_text(std::string_view toml, const std::filesystem::path& path, const
   check_server(draft.server, problems);
   check_log(draft.log, problems);
   check_backends(draft.backends, draft.server.value, problems);
-  check_routes(draft.routes, draft.backends, problems);
+  check_breaker(draft.breaker, problems);
+  check_routes(draft.routes, draft.backends, draft.defaults.value, problems);
   warn_of_idle_options(draft, problems);
 
   Config config;

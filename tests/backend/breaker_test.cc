@@ -247,5 +247,31 @@ TEST(Breaker, holds_under_many_threads) {
   EXPECT_LE(breaker.share(), 1);
 }
 
+// 20 requests a second, calm, then a minute without an answer.
+TEST(Breaker, a_dead_one_is_touched_by_at_most_three_in_a_hundred_of_a_minute) {
+  Breaker breaker;
+  breaker.set({});
+  TimePoint at{seconds(1000)};
+  for (int i = 0; i < 20 * 30; ++i, at += milliseconds(50)) breaker.answered(milliseconds(300), at);
+  int touched = 0;
+  for (int i = 0; i < 20 * 60; ++i, at += milliseconds(50)) {
+    if (!breaker.admit(at)) continue;
+    breaker.failed(at);
+    ++touched;
+  }
+  EXPECT_LE(touched, 36);
+  // It answers again: it is probed within 16 s, and has its traffic back within 30.
+  const TimePoint mended = at;
+  std::optional<TimePoint> probed;
+  while (breaker.share() < 1 && at < mended + seconds(60)) {
+    at += milliseconds(50);
+    if (!breaker.admit(at)) continue;
+    if (!probed) probed = at;
+    breaker.answered(milliseconds(300), at);
+  }
+  EXPECT_LE(*probed - mended, seconds(16));
+  EXPECT_LE(at - mended, seconds(30));
+}
+
 }  // namespace
 }  // namespace spillway::backend

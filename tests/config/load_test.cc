@@ -121,7 +121,7 @@ TEST(Load, what_is_not_acted_on_is_warned_of_and_its_default_is_not) {
   const auto loaded = load_text(
       "[[backend]]\nname = \"a\"\nengine = \"llama.cpp\"\nmodel = \"m\"\nstandby = 1\nresume = "
       "\"auto\"\n[[route]]\nhedge = "
-      "\"auto\"\nretries = 1\n"
+      "\"off\"\nretries = 1\n"
       "targets = [{ backend = \"a\" }]\n",
       "t.toml", environment_of({}));
   ASSERT_TRUE(loaded.config.has_value()) << all(loaded.problems);

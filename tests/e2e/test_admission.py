@@ -73,7 +73,7 @@ def test_bodies_beyond_what_all_may_hold_are_refused_unread(gateway, upstream):
     body = json.dumps(chat_body("x" * (10 * MIB), max_tokens=5)).encode()
     for _ in range(3):  # each gives back what it took
         assert chat(served.port, body).status == 200
-    eventually("nothing is left", lambda: "spillway_buffered_bytes 0" in served.metrics(), 2)
+        eventually("nothing is left", lambda: "spillway_buffered_bytes 0" in served.metrics(), 2)
 
 
 def test_a_chunked_body_counts_as_it_comes(gateway, upstream):
@@ -140,10 +140,12 @@ def test_the_higher_priority_goes_first(gateway, simulated):
 
 
 def test_a_critical_one_need_not_wait(gateway, simulated):
-    served = gateway(config_text([openai_backend("a", simulated({"first_token": duration(1.0), "tokens": 5}).port, max_concurrency=1)]))
-    answers = ask_all(served, [[], [], [("x-spillway-priority", "critical")]])
+    served = gateway(config_text([openai_backend("a", simulated({"first_token": duration(0.6), "tokens": 5}).port, max_concurrency=2)]))
+    critical = [("x-spillway-priority", "critical")]
+    assert chat(served.port, chat_body(max_tokens=5), critical).status == 200  # from now on a place is kept
+    answers = ask_all(served, [[], [], critical])
     ends = [at for _, at in answers]
-    assert ends[0] < ends[2] < ends[1] and ends[2] - ends[0] < slow(0.5)
+    assert ends[0] < ends[2] < ends[1] and ends[2] - ends[0] < slow(0.3)
 
 
 def test_a_priority_that_is_none_is_refused(gateway, upstream):
@@ -209,7 +211,7 @@ def test_a_rate_is_obeyed_by_waiting_where_there_is_no_other(gateway, simulated)
     answers = ask_all(served, [[] for _ in range(9)])
     assert [got.status for got, _ in answers] == [200] * 9
     assert time.monotonic() - began >= 2.0  # the ninth is in the third window of a second
-    assert chat(served.port, chat_body(max_tokens=5), [("x-spillway-deadline-ms", "20")]).status in (200, 503)
+    assert chat(served.port, chat_body(max_tokens=5), [("x-spillway-deadline-ms", "20")]).status in (200, 503, 504)
 
 
 def test_a_reload_changes_the_limit(gateway, simulated):
