@@ -52,6 +52,7 @@ bool Gate::room_for(Priority priority, TimePoint at) const {
   const int reserve = reserve_of(limit);
   const bool critical = priority == Priority::kCritical;
   if (!settings_.hard) return inside_ < (critical ? limit + reserve : limit);
+  if (settings_.extra > 0) return inside_ < (critical ? limit + settings_.extra : limit);
   return inside_ < (critical || limit == 1 || at >= critical_until_ ? limit : limit - reserve);
 }
 

@@ -48,9 +48,11 @@ class Gate {
     Limiter::Settings limiter;
     std::uint32_t rate = 0;  // Attempts in any window of `rate_window`; 0: no limit
     milliseconds rate_window{0};
-    // There is no more than the limit: slots of an engine, or what the operator says. Then a part of it is kept for
-    // critical requests where there have been any of late; else these may exceed it.
+    // There is no more than the limit: slots of an engine, or what the operator says. Then critical requests have
+    // `extra` places on top, or where there are none, a part of the limit is kept for them when there have been any of
+    // late. Where it is not hard, they may exceed it.
     bool hard = false;
+    int extra = 0;
     bool loads = false;  // what is behind has to come first: until set_behind() says so, all wait
     std::size_t max_waiting = 1'000;
     milliseconds max_wait{30'000};  // that is foreseen; a newcomer with a longer one is shed

@@ -137,6 +137,7 @@ admit::Gate::Settings gate_settings(const config::Backend& backend, const config
     out.rate_window = rate->window;
   }
   out.hard = backend.is_local() || backend.max_concurrency > 0;
+  if (backend.is_local()) out.extra = backend.replicas * backend.critical_parallel;
   out.loads = backend.is_local();
   out.max_waiting = limits.max_waiting;
   out.max_wait = limits.max_wait;

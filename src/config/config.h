@@ -128,6 +128,7 @@ struct Backend {
   std::string launcher = "process";
   int context = 4096;                    // tokens
   int parallel = 2;                      // answers at once, per Replica
+  int critical_parallel = 0;             // further ones, for critical requests alone
   int engine_threads = 0;                // 0: the engine decides
   milliseconds start_timeout{120'000};   // from start to the first good completion
   std::vector<std::string> engine_args;  // passed to the engine as they are

@@ -377,6 +377,10 @@ const Options<Backend>& backend_options() {
                       "How Replicas are started. Only process in this version."),
         integer<Backend>("context", FIELD(context), 128, 16'777'216, "Tokens of context for each answer."),
         integer<Backend>("parallel", FIELD(parallel), 1, 1024, "Answers at once, per Replica."),
+        integer<Backend>(
+            "critical_parallel", FIELD(critical_parallel), 0, 1024,
+            "Further ones, for critical requests alone; each takes the memory of one more context. Without "
+            "any, a part of `parallel` is kept for them while they come."),
         integer<Backend>("engine_threads", FIELD(engine_threads), 0, 4096, "Threads of the engine; 0: it decides."),
         duration<Backend>("start_timeout", FIELD(start_timeout), milliseconds(100),
                           "From the engine's start to its first good completion."),
@@ -438,9 +442,9 @@ const Options<Target>& target_options() {
 }
 
 std::span<const std::string_view> engine_keys() {
-  static constexpr std::array<std::string_view, 9> kKeys{"model",          "replicas",      "standby",
-                                                         "launcher",       "context",       "parallel",
-                                                         "engine_threads", "start_timeout", "engine_args"};
+  static constexpr std::array<std::string_view, 10> kKeys{
+      "critical_parallel", "model",    "replicas",       "standby",       "launcher",
+      "context",           "parallel", "engine_threads", "start_timeout", "engine_args"};
   return kKeys;
 }
 

@@ -79,6 +79,7 @@ bool same_model(const ReplicaPlan& a, const ReplicaPlan& b) {
 bool same_run(const ReplicaPlan& a, const ReplicaPlan& b) {
   return same_model(a, b) && a.program == b.program && a.log_file == b.log_file &&
          a.backend.context == b.backend.context && a.backend.parallel == b.backend.parallel &&
+         a.backend.critical_parallel == b.backend.critical_parallel &&
          a.backend.engine_threads == b.backend.engine_threads && a.backend.engine_args == b.backend.engine_args;
 }
 

@@ -88,6 +88,20 @@ TEST(Gate, where_it_is_hard_a_place_is_kept_for_critical_ones_while_there_are_an
   empty(kStart);
 }
 
+TEST(Gate, places_of_their_own_are_on_top_of_the_limit) {
+  Gate gate;
+  Gate::Settings settings = limited(2);
+  settings.extra = 1;
+  gate.set(settings);
+  Ticket one, two, three, critical, another;
+  EXPECT_TRUE(gate.try_enter(critical, Priority::kCritical, kStart));
+  EXPECT_TRUE(gate.try_enter(one, Priority::kNormal, kStart));
+  EXPECT_FALSE(gate.try_enter(two, Priority::kNormal, kStart));
+  EXPECT_TRUE(gate.try_enter(another, Priority::kCritical, kStart));
+  EXPECT_FALSE(gate.try_enter(three, Priority::kCritical, kStart));
+  for (Ticket* ticket : {&one, &critical, &another}) gate.leave(*ticket, kStart);
+}
+
 TEST(Gate, while_it_loads_all_wait_and_when_it_is_stopped_nobody_does) {
   Gate gate;
   Gate::Settings settings = limited(2);

@@ -75,7 +75,8 @@ TEST(EngineArguments, what_spillway_sets_may_not_be_set_again) {
 TEST(EngineArguments, context_is_for_each_of_the_parallel_answers) {
   config::Backend backend;
   backend.context = 4096;
-  backend.parallel = 3;
+  backend.parallel = 2;
+  backend.critical_parallel = 1;
   backend.engine_threads = 8;
   backend.engine_args = {"--ctx-size", "1"};
   Model model;

@@ -108,14 +108,15 @@ Status check_arguments(const std::vector<std::string>& engine_args) {
 }
 
 std::vector<std::string> server_arguments(const config::Backend& backend, const Model& model, std::uint16_t port) {
+  const int slots = backend.parallel + backend.critical_parallel;
   std::string alias = model.display_name();
   std::ranges::replace(alias, ',', '_');  // a comma would make it several names
   std::vector<std::string> out{"--host",     "127.0.0.1",
                                "--port",     std::to_string(port),
                                "--model",    model.path.string(),
                                "--alias",    std::move(alias),
-                               "--ctx-size", std::to_string(std::int64_t{backend.context} * backend.parallel),
-                               "--parallel", std::to_string(backend.parallel),
+                               "--ctx-size", std::to_string(std::int64_t{backend.context} * slots),
+                               "--parallel", std::to_string(slots),
                                "--no-ui",    "--offline"};
   if (backend.engine_threads > 0) {
     out.emplace_back("--threads");
