@@ -61,7 +61,7 @@ UpstreamLeg::UpstreamLeg(const Context& context, const route::Target& target, co
 UpstreamLeg::~UpstreamLeg() {
   if (inside_) {
     target_.backend->series().in_flight.subtract();
-    if (target_.load != nullptr) target_.load->end();
+    if (target_.load != nullptr) target_.load->end(first_token_ms_ < 0);
   }
   target_.backend->condition().gate().leave(ticket_, now());
   if (upstream_) context_.pool.give_back(std::move(upstream_));
@@ -84,7 +84,7 @@ Task<Outcome> UpstreamLeg::open() {
   }
   inside_ = true;
   target_.backend->series().in_flight.add();
-  if (target_.load != nullptr) target_.load->begin();
+  if (target_.load != nullptr) target_.load->begin(now());
   if (!target_.backend->ready()) {
     // The Gate knows of a local engine a moment before this thread does: the message is on its way.
     co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable_t<Executor>{});

@@ -8,8 +8,8 @@ namespace spillway::backend {
 
 namespace {
 
-constexpr double kWeight = 0.1;  // of the newest in the mean
-constexpr double kWidth = 1.1;   // of a bucket's end to its begin
+constexpr double kWeight = 0.05;  // of the newest in the mean
+constexpr double kWidth = 1.1;    // of a bucket's end to its begin
 
 std::size_t bucket_of(double ms, std::size_t buckets) {
   if (ms <= 1) return 0;
@@ -40,13 +40,40 @@ std::optional<milliseconds> Load::Histogram::quantile(double q) const {
   return milliseconds(static_cast<std::int64_t>(std::ceil(std::pow(kWidth, static_cast<double>(at)))));
 }
 
-void Load::note(Duration first_token, bool whole, TimePoint at) {
-  const double ms = std::max(to_ms(first_token), 0.1);
+void Load::begin(TimePoint at) {
+  in_flight_.fetch_add(1, std::memory_order_relaxed);
   const std::lock_guard lock(mutex_);
+  ++pending_;
+  if (began_at_ != TimePoint{}) {
+    const double gap = std::max(to_ms(at - began_at_), 0.01);
+    gap_ms_ = gap_ms_ <= 0 ? gap : gap_ms_ + kWeight * (gap - gap_ms_);
+  }
+  began_at_ = at;
+}
+
+void Load::end(bool silent) {
+  in_flight_.fetch_sub(1, std::memory_order_relaxed);
+  if (!silent) return;
+  const std::lock_guard lock(mutex_);
+  --pending_;
+}
+
+void Load::learn(double ms, bool whole, TimePoint at) {
   times_[whole ? 1 : 0].add(ms);
   double& mean = mean_ms_[whole ? 1 : 0];
   mean = mean <= 0 ? ms : mean + kWeight * (ms - mean);
   noted_at_ = at;
+}
+
+void Load::note(Duration first_token, bool whole, TimePoint at) {
+  const std::lock_guard lock(mutex_);
+  --pending_;
+  learn(std::max(to_ms(first_token), 0.1), whole, at);
+}
+
+void Load::note_outrun(Duration waited, bool whole, TimePoint at) {
+  const std::lock_guard lock(mutex_);
+  learn(std::max(to_ms(waited), 0.1), whole, at);
 }
 
 TimePoint Load::noted_at() const {
@@ -56,8 +83,15 @@ TimePoint Load::noted_at() const {
 
 double Load::expected_ms(TimePoint at) const {
   const std::lock_guard lock(mutex_);
+  const double mean = mean_ms_[0] > 0 ? mean_ms_[0] : mean_ms_[1];
+  if (pending_ >= kManyWait) {
+    // While nobody comes any more the rate falls.
+    const double by_little = pending_ * std::max(gap_ms_, to_ms(at - began_at_) / kManyWait);
+    if (by_little > kMuchMore * mean) return by_little;
+  }
+  if (in_flight() > 0) return mean;
   const double silence = std::max(0.0, to_ms(at - noted_at_));
-  return (mean_ms_[0] > 0 ? mean_ms_[0] : mean_ms_[1]) * std::exp2(-silence / to_ms(kHalfLife));
+  return mean * std::exp2(-silence / to_ms(kHalfLife));
 }
 
 std::optional<milliseconds> Load::quantile(double q, bool whole) const {

@@ -20,23 +20,30 @@ class Load {
   static constexpr std::uint32_t kLeastTimed = 20;     // answers, before there is a quantile
   static constexpr std::uint32_t kGeneration = 1'000;  // answers; a quantile looks at the last one to two thousand
 
-  void begin() { in_flight_.fetch_add(1, std::memory_order_relaxed); }
-  void end() { in_flight_.fetch_sub(1, std::memory_order_relaxed); }
+  // An Attempt is sent; it ends, before its first token (`silent`) or behind it.
+  void begin(TimePoint at);
+  void end(bool silent);
   // Attempts under way.
   [[nodiscard]] int in_flight() const { return in_flight_.load(std::memory_order_relaxed); }
 
   // An answer's first token came after `first_token`; `whole`: all of the answer came at once, then.
   void note(Duration first_token, bool whole, TimePoint at);
+  // Another Attempt was faster than one here, which had waited for so long.
+  void note_outrun(Duration waited, bool whole, TimePoint at);
   // When an answer came last.
   [[nodiscard]] TimePoint noted_at() const;
-  // The mean time to the first token of late, in ms, of streams where there were any; less and less while nothing is
-  // heard; 0: not known.
+  // The mean time to the first token of late, in ms, of streams where there were any; less and less while nobody asks,
+  // since it may have become faster, and one request is enough to find out; 0: not known. Where many wait, what
+  // Little's law says of them (their number by the rate of their coming), when that is much more: before the first late
+  // answer tells, many would have gone there.
   [[nodiscard]] double expected_ms(TimePoint at) const;
   // The time to the first token (`whole`: to a whole answer) that the share `q` (0 to 1) of answers keep. Rounded up by
   // a tenth at most. Nothing: too few answers so far.
   [[nodiscard]] std::optional<milliseconds> quantile(double q, bool whole) const;
 
  private:
+  void learn(double ms, bool whole, TimePoint at);
+
   static constexpr std::size_t kBuckets = 128;  // each a tenth wider than the one before: 1 ms to 3 min
   class Histogram {
    public:
@@ -50,8 +57,14 @@ class Load {
     std::uint32_t count_before_ = 0;
   };
 
+  static constexpr int kManyWait = 16;
+  static constexpr double kMuchMore = 1.5;
+
   std::atomic<int> in_flight_{0};
   mutable std::mutex mutex_;         // guards what follows
+  int pending_ = 0;                  // Attempts without a first token
+  double gap_ms_ = 0;                // between two of them, on the average
+  TimePoint began_at_{};             // the last one
   std::array<double, 2> mean_ms_{};  // of streams, of whole answers
   TimePoint noted_at_{};
   std::array<Histogram, 2> times_;  // of streams, of whole answers

@@ -15,9 +15,40 @@ TEST(Load, the_mean_follows_and_is_forgotten_in_silence) {
   for (int i = 0; i < 100; ++i) load.note(milliseconds(400), false, kStart);
   EXPECT_NEAR(load.expected_ms(kStart), 400, 0.1);
   for (int i = 0; i < 30; ++i) load.note(milliseconds(100), false, kStart);
-  EXPECT_NEAR(load.expected_ms(kStart), 113, 1);
-  EXPECT_NEAR(load.expected_ms(kStart + Load::kHalfLife), 56, 1);
+  EXPECT_NEAR(load.expected_ms(kStart), 164, 1);
+  EXPECT_NEAR(load.expected_ms(kStart + Load::kHalfLife), 82, 1);
   EXPECT_LT(load.expected_ms(kStart + 10 * Load::kHalfLife), 1);
+}
+
+TEST(Load, while_one_is_on_its_way_to_find_out_nothing_is_forgotten) {
+  Load load;
+  load.note(milliseconds(400), false, kStart);
+  load.begin(kStart);
+  EXPECT_NEAR(load.expected_ms(kStart + seconds(60)), 400, 0.1);
+  load.end(true);
+  EXPECT_NEAR(load.expected_ms(kStart + seconds(60)), 25, 0.1);
+}
+
+// 100 a second of 200 ms each, then none is answered any more.
+TEST(Load, many_that_wait_tell_before_the_first_late_answer_does) {
+  Load load;
+  TimePoint at = kStart;
+  const auto come = [&](int from, int to, bool answered) {
+    for (int i = from; i < to; ++i) {
+      at = kStart + milliseconds(10 * i);
+      load.begin(at);
+      if (answered && i >= 20) {
+        load.note(milliseconds(200), false, at);
+        load.end(false);
+      }
+    }
+  };
+  come(0, 200, true);
+  EXPECT_NEAR(load.expected_ms(at), 200, 1);
+  come(200, 209, false);
+  EXPECT_NEAR(load.expected_ms(at), 200, 1);  // chance
+  come(209, 240, false);
+  EXPECT_NEAR(load.expected_ms(at), 600, 30);  // 60 wait, one comes each 10 ms
 }
 
 TEST(Load, quantiles_are_within_a_tenth_and_of_their_own_kind) {

@@ -50,7 +50,8 @@ TEST_F(Policies, latency_of_two_is_the_faster_by_time_and_load) {
   EXPECT_THAT(latency(std::vector<Candidate>{{100, 0, 0, 1, true}, {300, 0, 0, 1}, {400, 0, 0, 1}}, random_),
               ElementsAre(0, 1, 2));
   // What is not known is found out.
-  EXPECT_THAT(latency(std::vector<Candidate>{{300, 0, 0, 1}, {0, 3, 0, 1}}, random_), ElementsAre(1, 0));
+  EXPECT_THAT(latency(std::vector<Candidate>{{300, 0, 0, 1}, {0, 0, 0, 1}}, random_), ElementsAre(1, 0));
+  EXPECT_THAT(latency(std::vector<Candidate>{{300, 0, 0, 1}, {0, 1, 0, 1}}, random_), ElementsAre(0, 1));
 }
 
 TEST_F(Policies, latency_never_asks_the_worst_first_and_the_best_mostly) {

@@ -14,8 +14,14 @@ namespace {
 // keeps the requests of one moment from all going where it was fastest a moment before.
 constexpr double kCrowd = 200;
 
-// One that is not known yet is asked at once.
-double score(const Candidate& candidate) { return candidate.first_token_ms * (1 + candidate.in_flight / kCrowd); }
+constexpr double kGuess = 1'000;  // ms, of one that is not known yet and is being asked
+
+// One that is not known yet is asked at once, by one.
+double score(const Candidate& candidate) {
+  const bool known = candidate.first_token_ms > 0;
+  if (!known && candidate.in_flight == 0) return 0;
+  return (known ? candidate.first_token_ms : kGuess) * (1 + candidate.in_flight / kCrowd);
+}
 
 }  // namespace
 
