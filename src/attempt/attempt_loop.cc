@@ -257,7 +257,7 @@ void AttemptLoop::outrun(const Entrant& entrant) {
   const Leg::Record record = entrant.leg->record();
   const auto waited = std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>(record.total_ms));
   if (!tried_[entrant.tried].hedge && !aborted_) {
-    if (target.load != nullptr) target.load->note_outrun(waited, !entrant.leg->asks_for_stream(), now_());
+    if (target.load != nullptr) target.load->note(waited, !entrant.leg->asks_for_stream(), now_());
     if (target.breaker != nullptr) note_change(entrant.tried, target.breaker->outrun(waited, now_()));
   }
   Outcome outcome{OutcomeClass::kOutrun, 0, "another Target was faster"};

@@ -55,6 +55,8 @@ UpstreamLeg::UpstreamLeg(const Context& context, const route::Target& target, co
       target_(target),
       ask_(ask),
       resumption_(resumption),
+      // An answer that has begun goes before those that have not.
+      priority_(resumption != nullptr ? std::min(ask.priority, admit::Priority::kHigh) : ask.priority),
       asks_for_stream_(ask.chat.stream || aggregates()),
       began_at_(now()) {}
 
@@ -78,7 +80,7 @@ void UpstreamLeg::abort() {
 }
 
 Task<Outcome> UpstreamLeg::open() {
-  if (!target_.backend->condition().gate().try_enter(ticket_, ask_.priority, now())) {
+  if (!target_.backend->condition().gate().try_enter(ticket_, priority_, now())) {
     Outcome waited = co_await wait_for_turn();
     if (waited.cls != OutcomeClass::kAnswered) co_return waited;
   }
@@ -114,7 +116,7 @@ Task<Outcome> UpstreamLeg::wait_for_turn() {
   turn_ = std::make_shared<Event>();
   // From any thread; and when this one may be gone.
   const auto wake = [executor, turn = turn_] { asio::post(executor, [turn] { turn->notify(); }); };
-  gate.enter(ticket_, ask_.priority, ask_.deadline.at(), wake, from);
+  gate.enter(ticket_, priority_, ask_.deadline.at(), wake, from);
   LoopTimers::Entry timer(context_.timers, [turn = turn_] { turn->notify(); });
   for (;;) {
     using State = admit::Ticket::State;
@@ -305,6 +307,7 @@ Task<Outcome> UpstreamLeg::read_whole(http::ClientStatus received) {
 }
 
 void UpstreamLeg::first_token_came(TimePoint at) {
+  if (first_token_ms_ < 0 && target_.load != nullptr) target_.load->first_token_came();
   first_token_ms_ = to_ms(at - sent_at_);
   target_.backend->series().first_token.observe(at - sent_at_);
 }

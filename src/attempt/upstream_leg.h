@@ -75,6 +75,7 @@ class UpstreamLeg final : public Leg {
   std::string fields_;
   std::string masked_body_;  // of a refusal that held a secret
   std::string upstream_request_id_;
+  const admit::Priority priority_;
   const bool asks_for_stream_;
   TimePoint began_at_;
   TimePoint sent_at_{};

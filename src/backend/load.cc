@@ -51,29 +51,23 @@ void Load::begin(TimePoint at) {
   began_at_ = at;
 }
 
-void Load::end(bool silent) {
-  in_flight_.fetch_sub(1, std::memory_order_relaxed);
-  if (!silent) return;
+void Load::first_token_came() {
   const std::lock_guard lock(mutex_);
   --pending_;
 }
 
-void Load::learn(double ms, bool whole, TimePoint at) {
+void Load::end(bool silent) {
+  in_flight_.fetch_sub(1, std::memory_order_relaxed);
+  if (silent) first_token_came();
+}
+
+void Load::note(Duration first_token, bool whole, TimePoint at) {
+  const double ms = std::max(to_ms(first_token), 0.1);
+  const std::lock_guard lock(mutex_);
   times_[whole ? 1 : 0].add(ms);
   double& mean = mean_ms_[whole ? 1 : 0];
   mean = mean <= 0 ? ms : mean + kWeight * (ms - mean);
   noted_at_ = at;
-}
-
-void Load::note(Duration first_token, bool whole, TimePoint at) {
-  const std::lock_guard lock(mutex_);
-  --pending_;
-  learn(std::max(to_ms(first_token), 0.1), whole, at);
-}
-
-void Load::note_outrun(Duration waited, bool whole, TimePoint at) {
-  const std::lock_guard lock(mutex_);
-  learn(std::max(to_ms(waited), 0.1), whole, at);
 }
 
 TimePoint Load::noted_at() const {

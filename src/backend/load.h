@@ -20,16 +20,15 @@ class Load {
   static constexpr std::uint32_t kLeastTimed = 20;     // answers, before there is a quantile
   static constexpr std::uint32_t kGeneration = 1'000;  // answers; a quantile looks at the last one to two thousand
 
-  // An Attempt is sent; it ends, before its first token (`silent`) or behind it.
+  // An Attempt is sent; its first token has come; it ends, before that (`silent`) or behind it.
   void begin(TimePoint at);
+  void first_token_came();
   void end(bool silent);
   // Attempts under way.
   [[nodiscard]] int in_flight() const { return in_flight_.load(std::memory_order_relaxed); }
 
   // An answer's first token came after `first_token`; `whole`: all of the answer came at once, then.
   void note(Duration first_token, bool whole, TimePoint at);
-  // Another Attempt was faster than one here, which had waited for so long.
-  void note_outrun(Duration waited, bool whole, TimePoint at);
   // When an answer came last.
   [[nodiscard]] TimePoint noted_at() const;
   // The mean time to the first token of late, in ms, of streams where there were any; less and less while nobody asks,
@@ -42,8 +41,6 @@ class Load {
   [[nodiscard]] std::optional<milliseconds> quantile(double q, bool whole) const;
 
  private:
-  void learn(double ms, bool whole, TimePoint at);
-
   static constexpr std::size_t kBuckets = 128;  // each a tenth wider than the one before: 1 ms to 3 min
   class Histogram {
    public:

@@ -38,6 +38,7 @@ TEST(Load, many_that_wait_tell_before_the_first_late_answer_does) {
       at = kStart + milliseconds(10 * i);
       load.begin(at);
       if (answered && i >= 20) {
+        load.first_token_came();
         load.note(milliseconds(200), false, at);
         load.end(false);
       }
