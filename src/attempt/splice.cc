@@ -56,6 +56,14 @@ std::size_t end_of_folded(std::string_view text, std::size_t from, std::string_v
   return at;
 }
 
+// "no, no, no, ": what does so may well do it once more.
+bool repeats_itself(std::string_view text) {
+  for (std::size_t period = 1; 2 * period <= text.size(); ++period) {
+    if (text.substr(period) == text.substr(0, text.size() - period)) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 std::size_t count_characters(std::string_view text) {
@@ -97,6 +105,11 @@ Splice::Step Splice::look_for_anchor(bool at_end) {
   for (std::size_t from = 0; from < held_.size() && from <= kAnchorWithin; ++from) {
     const std::size_t end = end_of_folded(held_, from, anchor_);
     if (end == std::string::npos) continue;
+    // A text so short that all of it is the anchor comes twice from one that says the text again before it obeys.
+    if (repeats_itself(anchor_)) return pass_from(end);
+    const std::size_t again = end_of_folded(held_, end, anchor_);
+    if (again != std::string::npos) return pass_from(again);
+    if (!at_end && anchor_.starts_with(std::string_view(held_).substr(end))) return {};
     return pass_from(end);
   }
   const bool too_late = held_.size() > kAnchorWithin + 2 * anchor_.size();

@@ -181,5 +181,19 @@ TEST(Splice, whatever_the_cut_an_honest_upstream_gives_the_unbroken_text) {
   }
 }
 
+TEST(Splice, an_anchor_that_is_said_twice_is_dropped_twice_unless_it_repeats_itself) {
+  const auto all = [](std::string_view anchor, std::vector<std::string_view> pieces) {
+    Splice splice = Splice::behind(std::string(anchor));
+    std::string passed;
+    for (const std::string_view piece : pieces) passed += splice.feed(piece).text;
+    return passed + splice.end().text;
+  };
+  EXPECT_EQ(all("scatter naive ", {"scatter naive scatter naive so"}), "so");
+  EXPECT_EQ(all("scatter naive ", {"scatter naive ", "scat", "ter naive ", "so"}), "so");
+  EXPECT_EQ(all("scatter naive ", {"scatter naive ", "sc", "ience"}), "science");
+  EXPECT_EQ(all("scatter naive ", {"scatter naive ", "sc"}), "sc");
+  EXPECT_EQ(all("no, no, no, ", {"no, no, no, no, no, no, yes"}), "no, no, no, yes");
+}
+
 }  // namespace
 }  // namespace spillway::attempt
