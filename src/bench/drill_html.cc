@@ -7,17 +7,17 @@
 // The library, as it is, in the program's constant data.
 // clang-format off
 asm(".section .rodata\n"
-    ".global spillway_chart_js\n"
-    ".global spillway_chart_js_end\n"
-    "spillway_chart_js:\n"
+    ".global kSpillwayChartJs\n"
+    ".global kSpillwayChartJsEnd\n"
+    "kSpillwayChartJs:\n"
     ".incbin \"" SPILLWAY_CHART_JS "\"\n"
-    "spillway_chart_js_end:\n"
+    "kSpillwayChartJsEnd:\n"
     ".byte 0\n"
     ".previous\n");
 // clang-format on
 extern "C" {
-extern const char spillway_chart_js[];
-extern const char spillway_chart_js_end[];
+extern const char kSpillwayChartJs[];
+extern const char kSpillwayChartJsEnd[];
 }
 
 namespace spillway::bench {
@@ -120,7 +120,7 @@ std::string to_html(const Drill& drill) {
          escaped(simulated) + ".</p>\n<pre>" + escaped(to_text(drill)) + "</pre>\n<div class=\"charts\">";
   for (const char* id : {"a", "b", "c", "d"}) out += std::string("<div><canvas id=\"") + id + "\"></canvas></div>";
   out += "</div>\n<script>";
-  out.append(spillway_chart_js, spillway_chart_js_end);
+  out.append(kSpillwayChartJs, kSpillwayChartJsEnd);
   out += "</script>\n<script>const drill=" + charts.dump() + ";";
   out.append(kScript);
   return out + "</script>\n</body></html>\n";

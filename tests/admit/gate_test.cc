@@ -158,7 +158,7 @@ class Rehearsal {
     int shed = 0;
   };
 
-  explicit Rehearsal(const Gate::Settings& settings) { gate_.set(settings); }
+  explicit Rehearsal(const Gate::Settings& settings) { gate.set(settings); }
 
   void come(Priority priority, TimePoint at) {
     auto request = std::make_shared<Request>();
@@ -173,19 +173,19 @@ class Rehearsal {
     }
   }
 
-  Gate gate_;
-  Duration holds_ = milliseconds(500);
-  int most_inside_ = 0;
-  std::size_t answered_ = 0;
-  std::map<Priority, std::vector<double>> waits_ms_;  // of those that were answered, from their first coming
-  std::map<int, int> shed_times_;                     // how often one was shed → how many
-  TimePoint last_{};
+  Gate gate;
+  Duration holds = milliseconds(500);
+  int most_inside = 0;
+  std::size_t answered = 0;
+  std::map<Priority, std::vector<double>> waits_ms;  // of those that were answered, from their first coming
+  std::map<int, int> shed_times;                     // how often one was shed → how many
+  TimePoint last{};
 
  private:
   void arrive(const std::shared_ptr<Request>& request, TimePoint at) {
-    if (gate_.try_enter(request->ticket, request->priority, at)) return begin(request, at);
+    if (gate.try_enter(request->ticket, request->priority, at)) return begin(request, at);
     const State state =
-        gate_.enter(request->ticket, request->priority, kNever, [this, request] { woken_.push_back(request); }, at);
+        gate.enter(request->ticket, request->priority, kNever, [this, request] { woken_.push_back(request); }, at);
     if (state == State::kInside) begin(request, at);
     if (state == State::kShed) shed(request, at);
     wake(at);
@@ -194,25 +194,25 @@ class Rehearsal {
     while (!woken_.empty()) {
       const auto request = woken_.front();
       woken_.pop_front();
-      gate_.state_of(request->ticket) == State::kInside ? begin(request, at) : shed(request, at);
+      gate.state_of(request->ticket) == State::kInside ? begin(request, at) : shed(request, at);
     }
   }
   void begin(const std::shared_ptr<Request>& request, TimePoint at) {
-    most_inside_ = std::max(most_inside_, gate_.numbers(at).inside);
-    waits_ms_[request->priority].push_back(to_ms(at - request->came));
-    ++shed_times_[request->shed];
-    events_.emplace(at + holds_, [this, request](TimePoint now) {
-      gate_.leave(request->ticket, now);
-      ++answered_;
-      last_ = now;
+    most_inside = std::max(most_inside, gate.numbers(at).inside);
+    waits_ms[request->priority].push_back(to_ms(at - request->came));
+    ++shed_times[request->shed];
+    events_.emplace(at + holds, [this, request](TimePoint now) {
+      gate.leave(request->ticket, now);
+      ++answered;
+      last = now;
       wake(now);
     });
   }
   void shed(const std::shared_ptr<Request>& request, TimePoint at) {
-    const milliseconds later = gate_.retry_after(request->ticket);
+    const milliseconds later = gate.retry_after(request->ticket);
     EXPECT_GT(later, milliseconds(0));
     EXPECT_LE(later, Gate::kLongestRetryAfter);
-    gate_.leave(request->ticket, at);
+    gate.leave(request->ticket, at);
     ++request->shed;
     events_.emplace(at + later, [this, request](TimePoint now) { arrive(request, now); });
   }
@@ -239,11 +239,11 @@ TEST(Gate, permits_are_conserved_whatever_comes) {
     for (int i = 0; i < 500; ++i)
       run.come(static_cast<Priority>(engine() % kPriorities), kStart + milliseconds(engine() % 60'000));
     run.run();
-    EXPECT_LE(run.most_inside_, limit);
-    const Gate::Numbers numbers = run.gate_.numbers(kStart);
+    EXPECT_LE(run.most_inside, limit);
+    const Gate::Numbers numbers = run.gate.numbers(kStart);
     EXPECT_EQ(numbers.inside, 0);
     EXPECT_EQ(numbers.waiting, (std::array<std::size_t, kPriorities>{}));
-    EXPECT_EQ(run.answered_, 500u);  // those that were shed came back, and were answered in the end
+    EXPECT_EQ(run.answered, 500u);  // those that were shed came back, and were answered in the end
   }
 }
 
@@ -261,10 +261,10 @@ TEST(Gate, ten_times_too_much_leaves_the_best_goodput_and_the_critical_ones_alon
                              : Priority::kBatch,
                kStart + milliseconds(i * 1'000 / 160));
     run.run();
-    const double seconds_taken = to_ms(run.last_ - kStart) / 1'000;
-    EXPECT_GE(static_cast<double>(run.answered_) / seconds_taken, 0.9 * 16) << hard;
+    const double seconds_taken = to_ms(run.last - kStart) / 1'000;
+    EXPECT_GE(static_cast<double>(run.answered) / seconds_taken, 0.9 * 16) << hard;
     // An answer's first token takes 100 ms of its own: at most half of that on top.
-    EXPECT_LE(percentile(run.waits_ms_[Priority::kCritical], 0.95), 50) << hard;
+    EXPECT_LE(percentile(run.waits_ms[Priority::kCritical], 0.95), 50) << hard;
   }
 }
 
@@ -275,9 +275,9 @@ TEST(Gate, the_time_that_is_told_works_when_it_is_kept) {
   for (int i = 0; i < 300; ++i) run.come(Priority::kNormal, kStart + milliseconds(500 + i));
   for (int i = 0; i < 4; ++i) run.come(Priority::kNormal, kStart);  // so that it is known how long one takes
   run.run();
-  EXPECT_EQ(run.answered_, 304u);
-  EXPECT_EQ(run.shed_times_[0] + run.shed_times_[1], 304) << "someone was sent away twice";
-  EXPECT_GT(run.shed_times_[1], 200);
+  EXPECT_EQ(run.answered, 304u);
+  EXPECT_EQ(run.shed_times[0] + run.shed_times[1], 304) << "someone was sent away twice";
+  EXPECT_GT(run.shed_times[1], 200);
 }
 
 TEST(Gate, from_many_threads) {
