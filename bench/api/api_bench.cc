@@ -3,8 +3,8 @@
 
 #include <string>
 
+#include "api/chat_request.h"
 #include "api/openai/chat_answer.h"
-#include "api/openai/chat_request.h"
 #include "base/byte_buffer.h"
 
 namespace spillway::api::openai {

@@ -287,6 +287,7 @@ std::optional<AttemptLoop::End> AttemptLoop::end_of(const Outcome& outcome) cons
 
 std::size_t AttemptLoop::began(const route::Target& target) {
   held_.clear();
+  held_parts_.clear();
   has_begun_ = false;
   tried_.push_back({target.backend.get(), {}, {}, false, false, {}});
   return current_ = tried_.size() - 1;
@@ -340,8 +341,8 @@ void AttemptLoop::note_break(const Outcome& outcome, const Leg& leg) {
 // In the order of what is surest: from a little before the end of what was sent, so that what is said again proves that
 // the answer goes on; from its very end; from scratch.
 Task<std::optional<AttemptLoop::End>> AttemptLoop::resume_at(std::size_t place) {
-  using api::openai::ResumeForm;
-  using api::openai::Resumption;
+  using api::ResumeForm;
+  using api::Resumption;
   const route::Target& target = target_at(place);
   backend::Backend& backend = *target.backend;
   states_[place].asked = true;
@@ -378,9 +379,9 @@ Task<std::optional<AttemptLoop::End>> AttemptLoop::resume_at(std::size_t place) 
   co_return co_await ask(place);
 }
 
-std::vector<AttemptLoop::Try> AttemptLoop::resume_tries(std::span<const api::openai::ResumeForm> forms,
+std::vector<AttemptLoop::Try> AttemptLoop::resume_tries(std::span<const api::ResumeForm> forms,
                                                         const std::string& sent) const {
-  using api::openai::ResumeForm;
+  using api::ResumeForm;
   std::vector<Try> tries;
   const bool shown = delivery_.shown();
   const bool may_be_told = !asked_.from_scratch && !sent.empty();
@@ -400,8 +401,7 @@ std::vector<AttemptLoop::Try> AttemptLoop::resume_tries(std::span<const api::ope
   return tries;
 }
 
-Task<Outcome> AttemptLoop::resume_by(const route::Target& target, api::openai::Resumption resumption,
-                                     std::string overlap) {
+Task<Outcome> AttemptLoop::resume_by(const route::Target& target, api::Resumption resumption, std::string overlap) {
   const std::size_t index = began(target);
   const std::unique_ptr<Leg> leg = make_leg_(target, &resumption);
   leg_ = leg.get();
@@ -410,10 +410,10 @@ Task<Outcome> AttemptLoop::resume_by(const route::Target& target, api::openai::R
   // A refused prefix is the Backend's way to say that it cannot continue, never the client's fault.
   if (outcome.cls == OutcomeClass::kAnswered) {
     answered(target, *leg);
-    Splice splice = resumption.form == api::openai::ResumeForm::kAsk
+    Splice splice = resumption.form == api::ResumeForm::kAsk
                         ? Splice::behind(resumption.anchor)
                         : Splice(resumption.prefix, std::move(overlap), std::exchange(said_, {}));
-    Continuation continuation(sent_->first, std::move(splice), sent_->tokens);
+    Continuation continuation(leg->format(), std::move(splice), sent_->tokens);
     outcome = co_await deliver_rest(*leg, continuation);
     sent_->text += continuation.passed();
     if (outcome.cls == OutcomeClass::kMismatch) said_ = continuation.said();
@@ -439,13 +439,20 @@ Task<Outcome> AttemptLoop::deliver_rest(Leg& leg, Continuation& continuation) {
     if (whole && !step.mismatch) {
       Continuation::Step last = continuation.end();
       step.mismatch = last.mismatch;
-      step.events += last.events;
+      std::ranges::move(last.parts, std::back_inserter(step.parts));
     }
     if (step.mismatch) {
       co_return Outcome{OutcomeClass::kMismatch, leg.status(), "what it said does not go on from what was sent"};
     }
-    step.events += let_pass(step.calls, pull);
-    if (!step.events.empty() && !std::exchange(noted, true)) {
+    std::ranges::move(step.calls, std::back_inserter(held_parts_));
+    if (!holds(pull, held_parts_.size() * sizeof(api::Part))) {
+      calls_live_ |= pull.calls;
+      std::ranges::move(held_parts_, std::back_inserter(step.parts));
+      held_parts_.clear();
+    } else if (!held_parts_.empty()) {
+      delivery_.hold();
+    }
+    if (!step.parts.empty() && !std::exchange(noted, true)) {
       tried_[current_].resumed = true;
       std::string note = "{\"event\":\"resume\",\"backend\":";
       json::append_string(note, tried_[current_].backend->name());
@@ -453,9 +460,9 @@ Task<Outcome> AttemptLoop::deliver_rest(Leg& leg, Continuation& continuation) {
       json::append_string(note, sent_->broke_by);
       if (!co_await delivery_.note(note + "}")) co_return gone;
     }
-    if (!step.events.empty() && !co_await delivery_.take(leg, step.events)) co_return gone;
+    if (!step.parts.empty() && !co_await delivery_.take_parts(leg, sent_->first, step.parts)) co_return gone;
     if (!pull.end) continue;
-    if (whole && !co_await delivery_.end(continuation.facts())) co_return gone;
+    if (whole && !co_await delivery_.end(leg)) co_return gone;
     co_return *pull.end;
   }
 }
@@ -480,21 +487,23 @@ bool AttemptLoop::another_may_hold_it() const {
   return std::ranges::any_of(states_, [](const TargetState& state) { return !state.asked; });
 }
 
-// What of `bytes`, which came with `pull`, goes on now: from the first tool call on nothing does until the answer is
-// finished. Valid until the next call.
-std::string_view AttemptLoop::let_pass(std::string_view bytes, const Pull& pull) {
-  if (!asked_.calls_whole || calls_live_) {
-    calls_live_ |= pull.calls;
-    return bytes;
-  }
-  if (!pull.calls && held_.empty()) return bytes;
-  held_ += bytes;
+// Whether what came with `pull` is held: from the first tool call on nothing goes on until the answer is finished.
+bool AttemptLoop::holds(const Pull& pull, std::size_t held) const {
   const bool whole = pull.end && pull.end->cls == OutcomeClass::kAnswered;
-  if (pull.calls && !whole && held_.size() <= kMostHeld) {
+  return asked_.calls_whole && !calls_live_ && pull.calls && !whole && held <= kMostHeld;
+}
+
+// What of `bytes`, which came with `pull`, goes on now. Valid until the next call.
+std::string_view AttemptLoop::let_pass(std::string_view bytes, const Pull& pull) {
+  if (!pull.calls && held_.empty()) return bytes;
+  if (holds(pull, held_.size() + bytes.size())) {
+    held_ += bytes;
     delivery_.hold();
     return {};
   }
   calls_live_ |= pull.calls;
+  if (held_.empty()) return bytes;
+  held_ += bytes;
   let_pass_ = std::exchange(held_, {});
   return let_pass_;
 }
@@ -506,7 +515,7 @@ Task<Outcome> AttemptLoop::deliver(Leg& leg) {
     if (!bytes.empty() && !co_await delivery_.take(leg, bytes))
       co_return Outcome{OutcomeClass::kAbandoned, leg.status(), "the client left"};
     if (!pull.end) continue;
-    if (pull.end->cls == OutcomeClass::kAnswered && !co_await delivery_.end(leg.facts()))
+    if (pull.end->cls == OutcomeClass::kAnswered && !co_await delivery_.end(leg))
       co_return Outcome{OutcomeClass::kAbandoned, leg.status(), "the client left"};
     co_return *pull.end;
   }

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "admit/priority.h"
-#include "api/openai/continuation.h"
+#include "api/resumption.h"
 #include "attempt/continuation.h"
 #include "attempt/delivery.h"
 #include "attempt/leg.h"
@@ -22,8 +22,7 @@ namespace spillway::attempt {
 class AttemptLoop {
  public:
   // `resumption`: null for an answer from the beginning; lives as long as the Leg.
-  using MakeLeg =
-      std::function<std::unique_ptr<Leg>(const route::Target& target, const api::openai::Resumption* resumption)>;
+  using MakeLeg = std::function<std::unique_ptr<Leg>(const route::Target& target, const api::Resumption* resumption)>;
   using Now = std::function<TimePoint()>;
   using WakeAt = std::function<void(TimePoint)>;  // calls wake() then
 
@@ -115,12 +114,11 @@ class AttemptLoop {
   [[nodiscard]] bool another_may_hold_it() const;
   Task<std::optional<End>> resume_at(std::size_t place);
   struct Try {
-    api::openai::ResumeForm form;
+    api::ResumeForm form;
     std::size_t prefix;  // bytes of what was sent that it is told
   };
-  [[nodiscard]] std::vector<Try> resume_tries(std::span<const api::openai::ResumeForm> forms,
-                                              const std::string& sent) const;
-  Task<Outcome> resume_by(const route::Target& target, api::openai::Resumption resumption, std::string overlap);
+  [[nodiscard]] std::vector<Try> resume_tries(std::span<const api::ResumeForm> forms, const std::string& sent) const;
+  Task<Outcome> resume_by(const route::Target& target, api::Resumption resumption, std::string overlap);
   void answered(const route::Target& target, const Leg& leg);
   void note_change(std::size_t tried, const backend::Breaker::Change& change);
   Task<Outcome> deliver(Leg& leg);
@@ -131,6 +129,7 @@ class AttemptLoop {
   [[nodiscard]] bool goes_on_at(const route::Target& target) const;
   [[nodiscard]] std::optional<End> end_of_break() const;
   std::string_view let_pass(std::string_view bytes, const Pull& pull);
+  [[nodiscard]] bool holds(const Pull& pull, std::size_t held) const;
   void note_break(const Outcome& outcome, const Leg& leg);
 
   const route::Route& route_;
@@ -153,6 +152,7 @@ class AttemptLoop {
   std::optional<Sent> sent_;  // once an answer has broken
   std::string why_not_;       // sent_ cannot be continued; empty: it may
   std::string held_;          // tool calls that wait for the answer's finish
+  api::Parts held_parts_;     // the same, of an answer that is gone on with
   // A refusal for the length of the request, kept while one other Target is asked.
   struct TooLong {
     std::unique_ptr<Leg> leg;

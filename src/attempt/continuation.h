@@ -3,23 +3,23 @@
 
 #include <string>
 
-#include "api/openai/chat_answer.h"
+#include "api/format.h"
+#include "attempt/events.h"
 #include "attempt/splice.h"
-#include "http/sse.h"
 
 namespace spillway::attempt {
 
-// Turns the events of the second stream into events of the first: only what is new of its text, under the first one's
-// identity, without a second role; its finish_reason; a usage that counts both.
+// Takes the second stream apart: only what is new of its text, its tool calls, its finish, a usage that counts both. In
+// whose words they reach the client is the Delivery's affair.
 class Continuation {
  public:
-  // `tokens_before`: of the answer, before this stream.
-  Continuation(const api::openai::StreamFacts& first, Splice splice, std::uint64_t tokens_before);
+  // `format`: of the second stream. `tokens_before`: of the answer, before this stream.
+  Continuation(const api::Format& format, Splice splice, std::uint64_t tokens_before);
 
   struct Step {
     bool mismatch = false;  // it does not go on from what the client has
-    std::string events;     // for the client
-    std::string calls;      // behind them: tool calls, and what comes after their beginning
+    api::Parts parts;       // for the client
+    api::Parts calls;       // behind them: tool calls, and what comes after their beginning
   };
   // Whole events, as a Leg gives them.
   Step feed(std::string_view events);
@@ -32,17 +32,17 @@ class Continuation {
   [[nodiscard]] const std::string& passed() const { return passed_; }
   // Something that is no text came with it.
   [[nodiscard]] bool opaque() const { return facts_.opaque; }
-  // For the end of the answer: whether there was a finish, under the first identity.
-  [[nodiscard]] api::openai::StreamFacts facts() const;
 
  private:
   void add(Step& step, Splice::Step spliced);
+  void add_others(Step& step, std::string_view type, std::string_view data);
 
-  const api::openai::StreamFacts& first_;
+  const api::Format& format_;
   Splice splice_;
   std::uint64_t tokens_before_;
-  api::openai::StreamFacts facts_;  // of the second stream
-  http::SseScanner scanner_;
+  api::StreamFacts facts_;  // of the second stream
+  std::unique_ptr<api::PartReader> reader_;
+  EventScanner scanner_;
   std::string scratch_;
   std::string padded_;
   std::string passed_;

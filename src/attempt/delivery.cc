@@ -1,23 +1,15 @@
 #include "attempt/delivery.h"
 
+#include "base/byte_buffer.h"
+
 namespace spillway::attempt {
-
-namespace {
-
-constexpr std::string_view kDoneEvent = "data: [DONE]\n\n";
-
-std::string in_band_event(const api::ApiError& error) {
-  return "data: " + api::render_error(Dialect::kOpenAi, error) + "\n\n";
-}
-
-}  // namespace
 
 Task<bool> ClientDelivery::refuse(const Leg& leg, std::string_view body, const api::ApiError& in_band) {
   if (client_.begun()) {
     co_await fail(in_band);
     co_return !client_.failed();
   }
-  add_fields_();
+  reply_.add_fields();
   client_.add_rendered(leg.fields());
   co_return co_await client_.send(leg.status(), leg.content_type(), body);
 }
@@ -29,32 +21,80 @@ Task<> ClientDelivery::fail(const api::ApiError& error) {
       client_.spoil();
       co_return;
     }
-    const std::string event = in_band_event(error);
+    std::string event;
+    writer().fail(event, error);
     co_await client_.end_stream(event);
     co_return;
   }
-  add_fields_();
+  reply_.add_fields();
   if (error.retry_after) client_.add_header("Retry-After", std::to_string(error.retry_after->count()));
-  const std::string body = api::render_error(Dialect::kOpenAi, error);
+  const std::string body = api::render_error(reply_.format.dialect(), error);
   co_await client_.send(error.status, "application/json", body);
 }
 
-StreamDelivery::StreamDelivery(http::ResponseWriter& client, std::function<void()> add_fields, LoopTimers& timers,
-                               TimePoint began_at)
-    : ClientDelivery(client, std::move(add_fields)), keep_alive_timer_(timers, [this] { keep_alive(); }) {
+api::StreamWriter& ClientDelivery::writer() {
+  if (!writer_) writer_ = reply_.format.writer(reply_.settings);
+  return *writer_;
+}
+
+std::string_view ClientDelivery::translated(const Leg& leg, std::string_view events) {
+  const api::Format& format = leg.format();
+  if (std::exchange(reads_, &leg) != &leg) reader_ = format.part_reader();
+  out_.clear();
+  parts_.clear();
+  if (!leg.streams()) {
+    padded_.assign(events).append(ByteBuffer::kPadding, '\0');
+    format.read_parts(std::string_view(padded_).substr(0, events.size()), parts_);
+    for (const api::Part& part : parts_) writer().append(out_, part);
+    return out_;
+  }
+  EventScanner scanner(format.framing());
+  while (const std::size_t length = scanner.next(events)) {
+    const http::SseEvent event = scanner.parse(events.substr(0, length), scratch_);
+    events.remove_prefix(length);
+    if (!event.has_data) continue;
+    padded_.assign(event.data).append(ByteBuffer::kPadding, '\0');
+    reader_->read(event.type, std::string_view(padded_).substr(0, event.data.size()), parts_);
+  }
+  for (const api::Part& part : parts_) writer().append(out_, part);
+  return out_;
+}
+
+std::string_view ClientDelivery::written(const StreamFacts& first, const api::Parts& parts) {
+  if (std::exchange(passed_on_, false)) writer().go_on_from(first);
+  out_.clear();
+  for (const api::Part& part : parts) writer().append(out_, part);
+  return out_;
+}
+
+std::string_view ClientDelivery::last_words(const Leg& leg) {
+  if (std::exchange(passed_on_, false)) writer().go_on_from(leg.facts());
+  out_.clear();
+  writer().end(out_);
+  return out_;
+}
+
+void ClientDelivery::forget_writer() {
+  writer_.reset();
+  passed_on_ = false;
+  reads_ = nullptr;
+}
+
+StreamDelivery::StreamDelivery(Reply reply, LoopTimers& timers, TimePoint began_at)
+    : ClientDelivery(std::move(reply)), keep_alive_timer_(timers, [this] { keep_alive(); }) {
   keep_alive_timer_.arm(began_at + kKeepAliveAfter);
 }
 
 void StreamDelivery::begin(std::string_view upstream_fields) {
   if (client_.begun()) return;
-  add_fields_();
+  reply_.add_fields();
   client_.add_rendered(upstream_fields);
-  client_.begin_stream(200, "text/event-stream");
+  client_.begin_stream(200, reply_.format.content_type());
 }
 
 void StreamDelivery::keep_alive() {
   begin({});
-  client_.poke(": keep-alive\n\n");
+  client_.poke(writer().keep_alive());
   keep_alive_timer_.arm(now() + (held_ ? seconds(kKeepAliveHeld) : seconds(kKeepAliveAfter)));
 }
 
@@ -73,47 +113,76 @@ Task<> StreamDelivery::fail(const api::ApiError& error) {
   return ClientDelivery::fail(error);
 }
 
+void StreamDelivery::begin_answer(const Leg& leg) {
+  if (std::exchange(taken_, true) && !held_) return;
+  keep_alive_timer_.disarm();
+  held_ = false;
+  begin(leg.fields());
+}
+
+namespace {
+
+Task<bool> ready(bool value) { co_return value; }
+
+}  // namespace
+
 // No coroutine of its own: this is the path of a token.
 Task<bool> StreamDelivery::take(const Leg& leg, std::string_view bytes) {
-  if (!std::exchange(taken_, true) || held_) {
-    keep_alive_timer_.disarm();
-    held_ = false;
-    begin(leg.fields());
+  begin_answer(leg);
+  if (speaks_alike(leg)) {
+    passed_on_ = true;
+    return client_.write_chunk(bytes);
   }
-  return client_.write_chunk(bytes);
+  const std::string_view events = translated(leg, bytes);
+  return events.empty() ? ready(true) : client_.write_chunk(events);
+}
+
+Task<bool> StreamDelivery::take_parts(const Leg& leg, const StreamFacts& first, const api::Parts& parts) {
+  begin_answer(leg);
+  const std::string_view events = written(first, parts);
+  return events.empty() ? ready(true) : client_.write_chunk(events);
 }
 
 // As a comment, which SDKs skip.
 Task<bool> StreamDelivery::note(std::string_view json) {
-  const std::string comment = ": spillway " + std::string(json) + "\n\n";
+  const std::string comment = writer().note(json);
+  if (comment.empty()) co_return true;
   co_return co_await client_.write_chunk(comment);
 }
 
-Task<bool> StreamDelivery::end(const StreamFacts& facts) {
+Task<bool> StreamDelivery::end(const Leg& leg) {
   keep_alive_timer_.disarm();
-  std::string last = api::openai::finish_events(facts);
-  last += kDoneEvent;
-  co_return co_await client_.end_stream(last);
+  return client_.end_stream(last_words(leg));
+}
+
+api::Assembler& WholeDelivery::assembler(const Leg& leg) {
+  if (!assembler_) {
+    assembler_ = reply_.format.assembler();
+    fields_ = leg.fields();
+  }
+  return *assembler_;
 }
 
 Task<bool> WholeDelivery::take(const Leg& leg, std::string_view bytes) {
-  if (leg.streams()) {
-    if (!assembler_) {
-      assembler_ = std::make_unique<api::openai::AnswerAssembler>();
-      fields_ = leg.fields();
-    }
-    assembler_->feed(bytes);
-    return [](bool taken) -> Task<bool> { co_return taken; }(true);
+  if (leg.streams() || !speaks_alike(leg)) {
+    passed_on_ = speaks_alike(leg);
+    assembler(leg).feed(passed_on_ ? bytes : translated(leg, bytes));
+    return ready(true);
   }
-  add_fields_();
+  reply_.add_fields();
   client_.add_rendered(leg.fields());
   return client_.send(200, leg.content_type(), bytes);
 }
 
-Task<bool> WholeDelivery::end(const StreamFacts& facts) {
+Task<bool> WholeDelivery::take_parts(const Leg& leg, const StreamFacts& first, const api::Parts& parts) {
+  assembler(leg).feed(written(first, parts));
+  return ready(true);
+}
+
+Task<bool> WholeDelivery::end(const Leg& leg) {
   if (!assembler_) co_return !client_.failed();
-  assembler_->feed(api::openai::finish_events(facts));
-  add_fields_();
+  assembler_->feed(last_words(leg));
+  reply_.add_fields();
   client_.add_rendered(fields_);
   const std::string body = assembler_->answer();
   co_return co_await client_.send(200, "application/json", body);
@@ -121,6 +190,9 @@ Task<bool> WholeDelivery::end(const StreamFacts& facts) {
 
 Task<bool> WholeDelivery::note(std::string_view) { co_return !client_.failed(); }
 
-void WholeDelivery::forget() { assembler_.reset(); }
+void WholeDelivery::forget() {
+  assembler_.reset();
+  forget_writer();
+}
 
 }  // namespace spillway::attempt

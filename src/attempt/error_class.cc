@@ -57,7 +57,7 @@ constexpr Row kRows[] = {
     {"", 400, "", "maximum context length", C::kContext},     // vLLM, SGLang, and OpenAI in words
 };
 
-bool fits(const Row& row, std::string_view provider, int status, const api::openai::UpstreamError& error,
+bool fits(const Row& row, std::string_view provider, int status, const api::UpstreamError& error,
           std::string_view lower_message) {
   if (!row.provider.empty() && row.provider != provider) return false;
   if (row.status != 0 && row.status != status) return false;
@@ -68,7 +68,7 @@ bool fits(const Row& row, std::string_view provider, int status, const api::open
 
 }  // namespace
 
-OutcomeClass class_of_error(std::string_view provider, int status, const api::openai::UpstreamError& error) {
+OutcomeClass class_of_error(std::string_view provider, int status, const api::UpstreamError& error) {
   OutcomeClass cls = status == 200 ? C::kServer : class_of_status(status);
   const std::string message = to_lower(error.message);
   for (const Row& row : kRows) {

@@ -3,7 +3,7 @@
 
 #include <string_view>
 
-#include "api/openai/chat_answer.h"
+#include "api/stream.h"
 #include "attempt/outcome.h"
 
 namespace spillway::attempt {
@@ -11,6 +11,6 @@ namespace spillway::attempt {
 // By its status, and by what its error object says, where a table knows that better: "429" is overload at one provider,
 // no money at another. `provider`: the name of the Backend's preset; empty where it has none. An error in an answer of
 // status 200, or in the middle of a stream, is never the client's.
-OutcomeClass class_of_error(std::string_view provider, int status, const api::openai::UpstreamError& error);
+OutcomeClass class_of_error(std::string_view provider, int status, const api::UpstreamError& error);
 
 }  // namespace spillway::attempt

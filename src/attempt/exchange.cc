@@ -18,7 +18,7 @@ namespace {
 constexpr double kBytesPerToken = 4;  // of JSON around a prompt, roughly
 constexpr double kUsualAnswer = 500;  // tokens, where none are asked for
 
-AttemptLoop::Asked asked(const api::openai::ChatRequest& chat, const config::Route& route, std::size_t body,
+AttemptLoop::Asked asked(const api::ChatRequest& chat, const config::Route& route, std::size_t body,
                          admit::Priority priority) {
   AttemptLoop::Asked out;
   if (chat.n != 1) out.why_not_resumed = "n is not 1";
@@ -43,18 +43,27 @@ std::string in_seconds(Duration duration) {
 
 Exchange::Exchange(const Context& context, std::shared_ptr<const route::RouteTable> table,
                    std::shared_ptr<const config::Config> config, http::ServerConnection& connection,
-                   const http::Request& request)
+                   const http::Request& request, const api::Format& format)
     : context_(context),
       table_(std::move(table)),
       config_(std::move(config)),
       connection_(connection),
       client_(connection.response()),
       request_(request),
-      delivery_(std::make_unique<WholeDelivery>(client_, [this] { add_own_headers(); })),
+      format_(format),
+      delivery_(std::make_unique<WholeDelivery>(reply())),
       pause_timer_(context.timers, [this] { loop_->wake(); }),
       began_at_(now()) {
   const std::string_view own = request.headers.get("x-request-id");
   request_id_ = is_usable_id(own) ? std::string(own) : new_request_id();
+}
+
+Reply Exchange::reply() {
+  api::WriterSettings settings;
+  settings.include_usage = chat_.include_usage || !chat_.stream;
+  settings.model = chat_.model;
+  settings.request_body = request_.body;
+  return {client_, format_, [this] { add_own_headers(); }, std::move(settings)};
 }
 
 Task<> Exchange::run() {
@@ -78,12 +87,12 @@ std::optional<Deadline> Exchange::deadline_of(const route::Route& route) const {
 }
 
 Task<> Exchange::answer() {
-  auto decoded = api::openai::decode_chat_request(request_.body);
+  auto decoded = format_.decode(request_.body);
   if (auto* error = std::get_if<api::ApiError>(&decoded)) {
     co_await fail(std::move(*error));
     co_return;
   }
-  chat_ = std::move(std::get<api::openai::ChatRequest>(decoded));
+  chat_ = std::move(std::get<api::ChatRequest>(decoded));
   route_ = table_->match(chat_.model, request_.headers.get("x-spillway-workload"));
   if (route_ == nullptr) {
     co_await fail({404, "no_target",
@@ -105,17 +114,19 @@ Task<> Exchange::answer() {
     }
     priority_ = *priority;
   }
-  if (chat_.stream) {
-    delivery_ = std::make_unique<StreamDelivery>(client_, [this] { add_own_headers(); }, context_.timers, began_at_);
+  if (!chat_.stream) {
+    delivery_ = std::make_unique<WholeDelivery>(reply());
+  } else {
+    delivery_ = std::make_unique<StreamDelivery>(reply(), context_.timers, began_at_);
   }
   co_await attempt(*deadline);
 }
 
 Task<> Exchange::attempt(Deadline deadline) {
-  const Ask ask{request_, chat_, deadline, config_->limits, request_id_, priority_};
+  const Ask ask{request_, format_, chat_, deadline, config_->limits, request_id_, priority_};
   loop_.emplace(
       *route_, deadline, *delivery_, asked(chat_, route_->settings, request_.body.size(), priority_),
-      [this, &ask](const route::Target& target, const api::openai::Resumption* resumption) {
+      [this, &ask](const route::Target& target, const api::Resumption* resumption) {
         return std::make_unique<UpstreamLeg>(context_, target, ask, resumption);
       },
       [] { return now(); }, [this](TimePoint at) { pause_timer_.arm(at); });

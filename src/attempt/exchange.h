@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "api/chat_request.h"
 #include "api/error.h"
-#include "api/openai/chat_request.h"
 #include "attempt/attempt_loop.h"
 #include "attempt/context.h"
 #include "attempt/delivery.h"
@@ -23,13 +23,14 @@ class Exchange {
  public:
   Exchange(const Context& context, std::shared_ptr<const route::RouteTable> table,
            std::shared_ptr<const config::Config> config, http::ServerConnection& connection,
-           const http::Request& request);
+           const http::Request& request, const api::Format& format);
 
   Task<> run();
 
  private:
   using Tried = AttemptLoop::Tried;
 
+  [[nodiscard]] Reply reply();
   Task<> answer();
   Task<> attempt(Deadline deadline);
   static void tell_change(const backend::Backend& backend, const backend::Breaker::Change& change);
@@ -49,7 +50,8 @@ class Exchange {
   http::ServerConnection& connection_;
   http::ResponseWriter& client_;
   const http::Request& request_;
-  api::openai::ChatRequest chat_;
+  const api::Format& format_;  // that the client speaks
+  api::ChatRequest chat_;
   const route::Route* route_ = nullptr;
   std::string request_id_;
   admit::Priority priority_ = admit::Priority::kNormal;

@@ -4,14 +4,14 @@
 #include <string>
 #include <string_view>
 
-#include "api/openai/chat_answer.h"
+#include "api/format.h"
 #include "attempt/outcome.h"
 #include "base/loop.h"
 #include "base/time.h"
 
 namespace spillway::attempt {
 
-using api::openai::StreamFacts;
+using api::StreamFacts;
 
 // What came next of an answer.
 struct Pull {
@@ -44,6 +44,9 @@ class Leg {
   [[nodiscard]] virtual std::string_view body() const = 0;      // of a refusal
   [[nodiscard]] virtual const StreamFacts& facts() const = 0;
   [[nodiscard]] virtual bool streams() const = 0;  // next() gives events, not a whole answer
+
+  // In which its bytes are.
+  [[nodiscard]] virtual const api::Format& format() const = 0;
 
   // It asks for a stream, before it is known whether one comes.
   [[nodiscard]] virtual bool asks_for_stream() const = 0;

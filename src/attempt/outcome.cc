@@ -92,7 +92,7 @@ OutcomeClass class_of_status(int status) {
 
 // "model_not_found" (OpenAI, DashScope as "ModelNotFound"), or words: "The model `x` does not exist." (vLLM),
 // "model 'x' not found" (Ollama). A wrong path says "Not Found" or shows a page.
-bool says_no_such_model(const api::openai::UpstreamError& error) {
+bool says_no_such_model(const api::UpstreamError& error) {
   return to_lower(error.code).find("model") != std::string::npos ||
          to_lower(error.message).find("model") != std::string::npos;
 }

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "api/openai/chat_answer.h"
+#include "api/stream.h"
 #include "base/time.h"
 #include "http/client.h"
 
@@ -76,7 +76,7 @@ std::string_view mend_of(const Outcome& outcome);
 OutcomeClass class_of_status(int status);
 
 // Does an error with status 404 speak of the model, rather than of the path?
-bool says_no_such_model(const api::openai::UpstreamError& error);
+bool says_no_such_model(const api::UpstreamError& error);
 
 // The class of a failure on the upstream's connection, before the first token.
 OutcomeClass class_of_connection(http::ClientStatus status, bool head_seen);

@@ -6,8 +6,9 @@ namespace spillway::attempt {
 
 using http::without_byte_order_mark;
 
-StreamReader::StreamReader(http::ClientConnection& upstream, Limits limits, http::ClientStatus received)
-    : upstream_(upstream), limits_(limits), received_(received) {}
+StreamReader::StreamReader(const api::Format& format, http::ClientConnection& upstream, Limits limits,
+                           http::ClientStatus received)
+    : format_(format), upstream_(upstream), limits_(limits), received_(received), scanner_(format.framing()) {}
 
 TimePoint StreamReader::wait_until() const {
   if (!open_) return std::min(limits_.first_token_by, limits_.deadline.at());
@@ -113,17 +114,17 @@ StreamReader::Seen StreamReader::failed(OutcomeClass cls, std::string detail) {
 }
 
 StreamReader::Seen StreamReader::look_at(std::string_view event) {
-  const http::SseEvent fields = http::parse_sse_event(event, scratch_);
+  const http::SseEvent fields = scanner_.parse(event, scratch_);
   if (!fields.has_data) return Seen::kComment;
   if (fields.data.empty()) return Seen::kNoise;
   const bool is_error = fields.type == "error";
-  const bool is_foreign = !is_error && !fields.type.empty() && fields.type != "message";  // "ping"
   const bool was_finished = facts_.finished();
-  const Chunk chunk = api::openai::read_chunk(fields.data, facts_);
+  const Chunk chunk = format_.read_event(fields.type, fields.data, facts_);
   if (chunk.kind == Chunk::Kind::kChunk || chunk.kind == Chunk::Kind::kDone) ++events_;
   switch (chunk.kind) {
     case Chunk::Kind::kChunk:
-      if (chunk.without_role >= 0) instead_ = api::openai::role_event(facts_, chunk.without_role).append(event);
+      if (std::string missing = format_.missing_before(chunk, facts_); !missing.empty())
+        instead_ = missing.append(event);
       return chunk.token || (facts_.finished() && facts_.counted) ? Seen::kToken : Seen::kChunk;
     case Chunk::Kind::kDone:
       return open_ || facts_.counted ? failed(OutcomeClass::kAnswered, {})
@@ -131,14 +132,14 @@ StreamReader::Seen StreamReader::look_at(std::string_view event) {
     default: break;
   }
   // Once each choice is finished nothing can break the answer.
-  if (was_finished || is_foreign) return Seen::kNoise;
+  if (was_finished) return Seen::kNoise;
   if (chunk.kind == Chunk::Kind::kError || is_error) {
     return failed(class_of_error(limits_.provider, 200, chunk.error),
                   chunk.error.message.empty() ? "an error event" : chunk.error.message);
   }
   if (chunk.kind == Chunk::Kind::kNoise) return Seen::kNoise;
   if (chunk.kind == Chunk::Kind::kSeveral) return look_at_several(fields.data);
-  return failed(OutcomeClass::kGarbage, "an event is not a chat completion chunk");
+  return failed(OutcomeClass::kGarbage, "an event is no part of an answer");
 }
 
 // Chunks that a server wrote as the lines of one event. An SDK would read them as one JSON text, and fail.
@@ -147,7 +148,7 @@ StreamReader::Seen StreamReader::look_at_several(std::string_view lines) {
   Seen seen = Seen::kChunk;
   for (std::string_view rest = lines; !rest.empty();) {
     const std::size_t end = std::min(rest.find('\n'), rest.size());
-    const Chunk chunk = api::openai::read_chunk(rest.substr(0, end), facts_);
+    const Chunk chunk = format_.read_event({}, rest.substr(0, end), facts_);
     if (chunk.kind != Chunk::Kind::kChunk)
       return failed(OutcomeClass::kGarbage, "an event holds more than one JSON text");
     ++events_;
@@ -172,13 +173,13 @@ Pull StreamReader::end_of_input() {
   bool done = false;
   if (open_ && (whole_body || status == http::ClientStatus::kClosed) && !upstream_.body().empty()) {
     // An event whose empty line never came. Only what ends the answer can be taken for whole.
-    const http::SseEvent last = http::parse_sse_event(upstream_.body(), scratch_);
+    const http::SseEvent last = scanner_.parse(upstream_.body(), scratch_);
     StreamFacts facts = facts_;
-    const Chunk chunk = last.has_data ? api::openai::read_chunk(last.data, facts) : Chunk{};
+    const Chunk chunk = last.has_data ? format_.read_event(last.type, last.data, facts) : Chunk{};
     done = chunk.kind == Chunk::Kind::kDone;
     if (whole_body && chunk.kind == Chunk::Kind::kChunk && facts.finished()) {
       facts_ = std::move(facts);
-      given_instead_ = "data: " + std::string(last.data) + "\n\n";
+      given_instead_ = scanner_.whole(last);
       if (!late) return end_with(ended(OutcomeClass::kAnswered, {}), given_instead_);
     }
   }

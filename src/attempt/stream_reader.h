@@ -4,17 +4,17 @@
 #include <optional>
 #include <string>
 
+#include "attempt/events.h"
 #include "attempt/leg.h"
 #include "attempt/pace.h"
 #include "config/config.h"
 #include "http/client.h"
-#include "http/sse.h"
 
 namespace spillway::attempt {
 
 // Until the first token events are held (bounded by `max_event`), so that a failure leaves the client untouched. From
 // then on each read is given as the whole events that it brought, where they lie: no copy. What is no part of the
-// answer (api::openai::Chunk tells) is left out, a choice that names no role gets one.
+// answer (api::Format tells) is left out, a choice that names no role gets one.
 class StreamReader {
  public:
   struct Limits {
@@ -27,7 +27,7 @@ class StreamReader {
   };
 
   // From a connection whose response header has been read; `received` is how the read that brought it ended.
-  StreamReader(http::ClientConnection& upstream, Limits limits, http::ClientStatus received);
+  StreamReader(const api::Format& format, http::ClientConnection& upstream, Limits limits, http::ClientStatus received);
 
   // As those of Leg.
   Task<Outcome> open();
@@ -38,7 +38,7 @@ class StreamReader {
   [[nodiscard]] std::uint64_t events() const { return events_; }
 
  private:
-  using Chunk = api::openai::Chunk;
+  using Chunk = api::Chunk;
 
   // What an event makes of the stream.
   enum class Seen {
@@ -62,10 +62,11 @@ class StreamReader {
   [[nodiscard]] TimePoint wait_until() const;
   [[nodiscard]] Outcome ended(OutcomeClass cls, std::string detail) const;
 
+  const api::Format& format_;
   http::ClientConnection& upstream_;
   Limits limits_;
   http::ClientStatus received_;
-  http::SseScanner scanner_;
+  EventScanner scanner_;
   std::string scratch_;  // data of events with several data lines
   std::string held_;     // events up to the first token
   std::string instead_;  // goes on in place of the event that was looked at last; empty: the event itself

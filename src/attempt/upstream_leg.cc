@@ -2,7 +2,6 @@
 
 #include <boost/asio/post.hpp>
 
-#include "api/openai/chat_answer.h"
 #include "attempt/error_class.h"
 #include "attempt/forward.h"
 #include "attempt/retry_after.h"
@@ -50,10 +49,11 @@ asio::const_buffer buffer(std::string_view text) { return {text.data(), text.siz
 }  // namespace
 
 UpstreamLeg::UpstreamLeg(const Context& context, const route::Target& target, const Ask& ask,
-                         const api::openai::Resumption* resumption)
+                         const api::Resumption* resumption)
     : context_(context),
       target_(target),
       ask_(ask),
+      format_(ask.format),
       resumption_(resumption),
       // An answer that has begun goes before those that have not.
       priority_(resumption != nullptr ? std::min(ask.priority, admit::Priority::kHigh) : ask.priority),
@@ -199,18 +199,18 @@ Task<Outcome> UpstreamLeg::ask_once(std::shared_ptr<http::ClientConnection> kept
   const std::string_view body = ask_.request.body;
   std::array<asio::const_buffer, 4> few{asio::const_buffer(), buffer(body)};  // nothing is allocated
   std::span<asio::const_buffer> buffers(few.data(), 2);
-  std::vector<api::openai::Edit> edits;
+  std::vector<api::Edit> edits;
   std::vector<asio::const_buffer> many;
   if (resumption_ != nullptr) {
-    edits = api::openai::continuation_edits(ask_.chat, *resumption_);
+    edits = api::continuation_edits(ask_.chat, *resumption_);
     append_thinking_off(edits);
   }
-  if (asks_for_stream_ && !ask_.chat.stream) api::openai::append_streaming_edits(ask_.chat, edits);
+  if (asks_for_stream_ && !ask_.chat.stream) api::append_streaming_edits(ask_.chat, edits);
   if (!edits.empty()) {
     if (!target_.quoted_model.empty())
       edits.push_back({ask_.chat.model_begin, ask_.chat.model_end, target_.quoted_model});
     many.emplace_back();
-    for (const std::string_view piece : api::openai::splice(body, edits)) many.push_back(buffer(piece));
+    for (const std::string_view piece : api::splice(body, edits)) many.push_back(buffer(piece));
     buffers = many;
   } else if (!target_.quoted_model.empty()) {
     few = {asio::const_buffer(), buffer(body.substr(0, ask_.chat.model_begin)), buffer(target_.quoted_model),
@@ -260,18 +260,18 @@ Task<Outcome> UpstreamLeg::ask_once(std::shared_ptr<http::ClientConnection> kept
 }
 
 // The answer's text has begun: a model that thinks first would think again.
-void UpstreamLeg::append_thinking_off(std::vector<api::openai::Edit>& edits) const {
-  if (resumption_->prefix.empty() || resumption_->form == api::openai::ResumeForm::kReplay) return;
+void UpstreamLeg::append_thinking_off(std::vector<api::Edit>& edits) const {
+  if (resumption_->prefix.empty() || resumption_->form == api::ResumeForm::kReplay) return;
   const config::ThinkingSwitch* const off =
       target_.backend->thinking_switch(target_.quoted_model.empty() ? std::string_view(ask_.chat.model)
                                                                     : std::string_view(target_.quoted_model).substr(1));
   if (off == nullptr) return;
-  edits.push_back(api::openai::member_edit(ask_.request.body, ask_.chat, off->object, off->name, off->value));
+  edits.push_back(api::member_edit(ask_.request.body, ask_.chat.object_end, off->object, off->name, off->value));
 }
 
 Task<Outcome> UpstreamLeg::open_stream(http::ClientStatus received) {
   reader_.emplace(
-      *upstream_,
+      format_, *upstream_,
       StreamReader::Limits{first_token_by_, target_.timeouts.idle, ask_.deadline, ask_.limits.max_event,
                            Pace(target_.timeouts.min_tokens_per_second), target_.backend->settings().preset},
       received);
@@ -285,8 +285,8 @@ Task<Outcome> UpstreamLeg::read_whole(http::ClientStatus received) {
   while (status == http::ClientStatus::kOk) status = co_await upstream_->receive(first_token_by_);
   if (status != http::ClientStatus::kComplete) co_return connection_failed(status);
   const std::string_view body = upstream_->body();
-  const api::openai::Answer answer = api::openai::read_answer(body);
-  using Kind = api::openai::Answer::Kind;
+  const api::Answer answer = format_.read_answer(body);
+  using Kind = api::Answer::Kind;
   switch (answer.kind) {
     case Kind::kError:
       co_return Outcome{class_of_error(target_.backend->settings().preset, 200, answer.error), 200,
@@ -296,7 +296,7 @@ Task<Outcome> UpstreamLeg::read_whole(http::ClientStatus received) {
       co_return Outcome{OutcomeClass::kGarbage, 200,
                         begins_like_html(body)             ? "an HTML page"
                         : body.starts_with(kByteOrderMark) ? "a byte order mark before the JSON"
-                                                           : "not a chat completion"};
+                                                           : "no answer of the kind that was asked for"};
     case Kind::kGood: break;
   }
   if (ask_.chat.stream || resumption_ != nullptr)
@@ -348,7 +348,7 @@ Task<Outcome> UpstreamLeg::read_refusal(http::ClientStatus received) {
   if (status == http::ClientStatus::kAborted) co_return connection_failed(status);
   if (pass_through && status != http::ClientStatus::kComplete) co_return connection_failed(status);
   if (status == http::ClientStatus::kComplete) {
-    api::openai::UpstreamError error = api::openai::read_error(upstream_->body());
+    api::UpstreamError error = api::read_error(upstream_->body());
     outcome.cls = class_of_error(backend.settings().preset, status_code, error);
     pass_through = outcome.cls == OutcomeClass::kClient || outcome.cls == OutcomeClass::kContext;
     // Where the Target has a name of its own for the model, the Config is at fault.
@@ -366,7 +366,7 @@ Task<Outcome> UpstreamLeg::read_refusal(http::ClientStatus received) {
   }
   // Byte for byte where it is JSON; a page of a proxy, or what cannot be read, is told in our own words.
   const std::string_view body = upstream_->body();
-  outcome.refusal.as_it_came = coding.empty() && api::openai::is_json(body);
+  outcome.refusal.as_it_came = coding.empty() && api::is_json(body);
   if (!outcome.refusal.as_it_came && outcome.detail.empty()) {
     outcome.detail = !coding.empty()          ? "a refusal compressed as " + coding
                      : begins_like_html(body) ? std::string("an HTML page")

@@ -5,8 +5,8 @@
 #include <string>
 
 #include "admit/gate.h"
-#include "api/openai/chat_request.h"
-#include "api/openai/continuation.h"
+#include "api/chat_request.h"
+#include "api/continuation.h"
 #include "attempt/context.h"
 #include "attempt/leg.h"
 #include "attempt/stream_reader.h"
@@ -17,7 +17,8 @@ namespace spillway::attempt {
 // What all Legs of an Exchange have in common.
 struct Ask {
   const http::Request& request;
-  const api::openai::ChatRequest& chat;
+  const api::Format& format;
+  const api::ChatRequest& chat;
   Deadline deadline;
   const config::Limits& limits;
   std::string_view request_id;  // goes upstream
@@ -29,7 +30,7 @@ class UpstreamLeg final : public Leg {
  public:
   // `resumption`: it is asked to go on with an answer; null: from the beginning.
   UpstreamLeg(const Context& context, const route::Target& target, const Ask& ask,
-              const api::openai::Resumption* resumption = nullptr);
+              const api::Resumption* resumption = nullptr);
   ~UpstreamLeg() override;
 
   Task<Outcome> open() override;
@@ -43,6 +44,7 @@ class UpstreamLeg final : public Leg {
   [[nodiscard]] std::string_view body() const override;
   [[nodiscard]] const StreamFacts& facts() const override { return reader_ ? reader_->facts() : no_facts_; }
   [[nodiscard]] bool streams() const override { return reader_.has_value(); }
+  [[nodiscard]] const api::Format& format() const override { return format_; }
   [[nodiscard]] bool asks_for_stream() const override { return asks_for_stream_; }
   [[nodiscard]] double first_token_ms() const override { return first_token_ms_; }
   [[nodiscard]] Record record() const override;
@@ -57,13 +59,14 @@ class UpstreamLeg final : public Leg {
   [[nodiscard]] Outcome connection_failed(http::ClientStatus status) const;
   [[nodiscard]] bool aggregates() const;
   [[nodiscard]] TimePoint answer_by() const;
-  void append_thinking_off(std::vector<api::openai::Edit>& edits) const;
+  void append_thinking_off(std::vector<api::Edit>& edits) const;
   void first_token_came(TimePoint at);
 
   const Context& context_;
   const route::Target& target_;
   const Ask& ask_;
-  const api::openai::Resumption* resumption_;
+  const api::Format& format_;
+  const api::Resumption* resumption_;
   std::shared_ptr<http::ClientConnection> upstream_;
   admit::Ticket ticket_;
   std::shared_ptr<Event> turn_;  // while it waits at the Gate

@@ -63,15 +63,15 @@ void Backend::render_head(std::string_view key) {
         "POST " + std::string(preset->resume_path) + "/chat/completions HTTP/1.1" + chat_head_.substr(fields_begin);
 }
 
-std::vector<api::openai::ResumeForm> Backend::resume_forms(std::string_view model, TimePoint at) const {
-  using api::openai::ResumeForm;
+std::vector<api::ResumeForm> Backend::resume_forms(std::string_view model, TimePoint at) const {
+  using api::ResumeForm;
   std::vector<ResumeForm> forms;
-  if (const auto configured = api::openai::resume_form_of(settings_.resume)) {
+  if (const auto configured = api::resume_form_of(settings_.resume)) {
     forms.push_back(*configured);
   } else {
     const config::Preset* const preset = config::find_preset(is_local() ? settings_.engine : settings_.preset);
     if (preset != nullptr && !preset->resume.empty()) {
-      forms.push_back(*api::openai::resume_form_of(preset->resume));
+      forms.push_back(*api::resume_form_of(preset->resume));
     } else {
       forms = {ResumeForm::kContinueFinalMessage, ResumeForm::kPrefix, ResumeForm::kPartial};
     }

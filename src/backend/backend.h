@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "api/openai/continuation.h"
+#include "api/continuation.h"
 #include "backend/condition.h"
 #include "base/result.h"
 #include "config/config.h"
@@ -52,7 +52,7 @@ class Backend {
   // How to ask it to go on, in the order in which to try: what the Config says, else what its preset or engine knows,
   // else what is most common; without what was found not to work with `model`. From scratch is always left, so it is
   // not named, unless the Config says it; kNone: not at all.
-  [[nodiscard]] std::vector<api::openai::ResumeForm> resume_forms(std::string_view model, TimePoint at) const;
+  [[nodiscard]] std::vector<api::ResumeForm> resume_forms(std::string_view model, TimePoint at) const;
   // What switches the thinking of `model` off; null: nothing known.
   [[nodiscard]] const config::ThinkingSwitch* thinking_switch(std::string_view model) const;
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "api/openai/continuation.h"
+#include "api/resumption.h"
 #include "base/time.h"
 
 namespace spillway::backend {
@@ -17,11 +17,11 @@ inline constexpr std::chrono::minutes kRemembered{10};
 // By the model asked for, since models of one provider differ. From any thread; asked only when an answer has broken.
 class ResumeMemory {
  public:
-  void failed(std::string_view model, api::openai::ResumeForm form, TimePoint at) {
+  void failed(std::string_view model, api::ResumeForm form, TimePoint at) {
     const std::lock_guard lock(mutex_);
     failed_[{std::string(model), form}] = at;
   }
-  [[nodiscard]] bool has_failed(std::string_view model, api::openai::ResumeForm form, TimePoint at) const {
+  [[nodiscard]] bool has_failed(std::string_view model, api::ResumeForm form, TimePoint at) const {
     const std::lock_guard lock(mutex_);
     const auto found = failed_.find({std::string(model), form});
     return found != failed_.end() && at < found->second + kRemembered;
@@ -29,7 +29,7 @@ class ResumeMemory {
 
  private:
   mutable std::mutex mutex_;
-  std::map<std::pair<std::string, api::openai::ResumeForm>, TimePoint> failed_;
+  std::map<std::pair<std::string, api::ResumeForm>, TimePoint> failed_;
 };
 
 }  // namespace spillway::backend

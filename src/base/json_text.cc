@@ -1,7 +1,9 @@
 #include "base/json_text.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdint>
 
 namespace spillway::json {
 
@@ -83,6 +85,74 @@ void append_string(std::string& out, std::string_view text) {
     }
   }
   out.push_back('"');
+}
+
+namespace {
+
+// Four hexadecimal digits; -1: they are none.
+int code_unit(std::string_view digits) {
+  int unit = 0;
+  if (digits.size() < 4) return -1;
+  const auto read = std::from_chars(digits.data(), digits.data() + 4, unit, 16);
+  return read.ptr == digits.data() + 4 ? unit : -1;
+}
+
+void append_utf8(std::string& out, std::uint32_t point) {
+  const auto put = [&](std::uint32_t byte) { out.push_back(static_cast<char>(byte)); };
+  if (point < 0x80) return put(point);
+  if (point < 0x800) {
+    put(0xC0 | (point >> 6));
+  } else if (point < 0x10000) {
+    put(0xE0 | (point >> 12));
+    put(0x80 | ((point >> 6) & 0x3F));
+  } else {
+    put(0xF0 | (point >> 18));
+    put(0x80 | ((point >> 12) & 0x3F));
+    put(0x80 | ((point >> 6) & 0x3F));
+  }
+  put(0x80 | (point & 0x3F));
+}
+
+// The code point of an escape \uXXXX, whose digits `text` begins with; takes them, and the other half of a pair.
+std::uint32_t take_code_point(std::string_view& text) {
+  constexpr std::uint32_t kReplacement = 0xFFFD;
+  const int first = code_unit(text);
+  if (first < 0) return kReplacement;
+  text.remove_prefix(4);
+  if (first < 0xD800 || first > 0xDFFF) return static_cast<std::uint32_t>(first);
+  if (first > 0xDBFF || !text.starts_with("\\u")) return kReplacement;
+  const int second = code_unit(text.substr(2));
+  if (second < 0xDC00 || second > 0xDFFF) return kReplacement;
+  text.remove_prefix(6);
+  return 0x10000 + ((static_cast<std::uint32_t>(first) - 0xD800) << 10) + (static_cast<std::uint32_t>(second) - 0xDC00);
+}
+
+}  // namespace
+
+std::string unescaped(std::string_view inside) {
+  std::string out;
+  out.reserve(inside.size());
+  while (!inside.empty()) {
+    const std::size_t plain = std::min(inside.find('\\'), inside.size());
+    out.append(inside.substr(0, plain));
+    inside.remove_prefix(plain);
+    if (inside.empty()) break;
+    const char escape = inside.size() > 1 ? inside[1] : '\0';
+    inside.remove_prefix(std::min<std::size_t>(2, inside.size()));
+    switch (escape) {
+      case '"':
+      case '\\':
+      case '/': out.push_back(escape); break;
+      case 'b': out.push_back('\b'); break;
+      case 'f': out.push_back('\f'); break;
+      case 'n': out.push_back('\n'); break;
+      case 'r': out.push_back('\r'); break;
+      case 't': out.push_back('\t'); break;
+      case 'u': append_utf8(out, take_code_point(inside)); break;
+      default: append_utf8(out, 0xFFFD);
+    }
+  }
+  return out;
 }
 
 void append_key(std::string& out, std::string_view name) {

@@ -10,6 +10,10 @@ namespace spillway::json {
 // become U+FFFD, so that what is written is always valid JSON.
 void append_string(std::string& out, std::string_view text);
 
+// What the inside of a JSON string says, its escapes decoded. Half of a surrogate pair, and an escape that is none,
+// become U+FFFD.
+std::string unescaped(std::string_view inside);
+
 // Appends `"name":` with a comma before it unless it is the first in its object.
 void append_key(std::string& out, std::string_view name);
 

@@ -130,7 +130,7 @@ Task<Sample> Load::answer_to(std::uint64_t number, TimePoint due) {
     pool_.give_back(std::move(connection));
     co_return out;
   }
-  attempt::StreamReader reader(*connection,
+  attempt::StreamReader reader(api::format_of(api::Endpoint::kChat), *connection,
                                {until, plan_.patience, Deadline::never(), kMostEvent, attempt::Pace(0), {}}, status);
   attempt::Outcome outcome = co_await reader.open();
   if (outcome.cls == attempt::OutcomeClass::kAnswered) {

@@ -125,7 +125,8 @@ std::optional<http::EarlyAnswer> Endpoints::on_head(http::ResponseWriter& respon
 
 Task<> Endpoints::handle(http::ServerConnection& connection, const http::Request& request) {
   if (request.path == kChat) {
-    attempt::Exchange exchange(context_, current_.table, current_.config, connection, request);
+    attempt::Exchange exchange(context_, current_.table, current_.config, connection, request,
+                               api::format_of(api::Endpoint::kChat));
     co_await exchange.run();
   } else if (request.path == "/healthz") {
     co_await connection.response().send(200, "application/json", R"({"status":"ok"})");

@@ -2,7 +2,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 
-#include "api/openai/chat_answer.h"
+#include "api/format.h"
 #include "base/json_text.h"
 #include "http/client.h"
 
@@ -66,12 +66,12 @@ Task<Status> probe(asio::io_context& loop, LoopTimers& timers, http::Resolver& r
   const std::string_view text = std::string_view(answer.body).substr(0, answer.body.size() - ByteBuffer::kPadding);
   if (answer.code == 503) co_return not_yet("it loads its model");
   if (answer.code != 200) {
-    co_return Error{ErrorCode::kInternal,
-                    "its first completion was refused with " + std::to_string(answer.code) + ": " +
-                        api::openai::read_error(text).message,
-                    {}};
+    co_return Error{
+        ErrorCode::kInternal,
+        "its first completion was refused with " + std::to_string(answer.code) + ": " + api::read_error(text).message,
+        {}};
   }
-  if (api::openai::read_answer(text).kind != api::openai::Answer::Kind::kGood) {
+  if (api::format_of(api::Endpoint::kChat).read_answer(text).kind != api::Answer::Kind::kGood) {
     co_return Error{ErrorCode::kInternal, "its first completion was empty or no chat completion", {}};
   }
   co_return Status();

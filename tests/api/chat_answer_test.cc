@@ -4,9 +4,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "api/openai/chat_request.h"
-#include "api/openai/thread_parser.h"
+#include "api/chat_request.h"
 #include "api/padded.h"
+#include "api/thread_parser.h"
 
 namespace spillway::api::openai {
 namespace {

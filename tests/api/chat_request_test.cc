@@ -1,11 +1,11 @@
-#include "api/openai/chat_request.h"
+#include "api/chat_request.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 
-#include "api/openai/continuation.h"
+#include "api/continuation.h"
 #include "api/padded.h"
 
 namespace spillway::api::openai {
@@ -51,7 +51,7 @@ std::string continued(const std::string& body, ResumeForm form, const std::strin
 
 std::string with_member(const std::string& body, std::string_view object, std::string_view name,
                         std::string_view value) {
-  return joined(body, {member_edit(Padded(body).view(), good(body), object, name, value)});
+  return joined(body, {member_edit(Padded(body).view(), good(body).object_end, object, name, value)});
 }
 
 TEST(MemberEdit, a_member_is_set_and_all_else_stays) {

@@ -64,6 +64,7 @@ class ScriptedLeg final : public Leg {
   [[nodiscard]] const StreamFacts& facts() const override { return facts_; }
   [[nodiscard]] bool streams() const override { return true; }
   [[nodiscard]] bool asks_for_stream() const override { return true; }
+  [[nodiscard]] const api::Format& format() const override { return api::format_of(api::Endpoint::kChat); }
   [[nodiscard]] double first_token_ms() const override { return 100; }
   [[nodiscard]] Record record() const override { return {}; }
 
@@ -92,7 +93,14 @@ class RecordingDelivery final : public Delivery {
     text += "|" + std::string(json) + "|";
     co_return true;
   }
-  Task<bool> end(const StreamFacts&) override {
+  Task<bool> take_parts(const Leg&, const StreamFacts& first, const api::Parts& parts) override {
+    api::WriterSettings settings;
+    const auto writer = api::format_of(api::Endpoint::kChat).writer(settings);
+    writer->go_on_from(first);
+    for (const api::Part& part : parts) writer->append(text, part);
+    co_return ++takes < leaves_after;
+  }
+  Task<bool> end(const Leg&) override {
     text += "|end";
     co_return true;
   }
@@ -142,7 +150,7 @@ class AttemptLoopTest : public ::testing::Test {
     delivery_.takes = 0;
     loop_ = std::make_unique<AttemptLoop>(
         route, Deadline::after(deadline, clock_), delivery_, asked_,
-        [this](const route::Target&, const api::openai::Resumption*) {
+        [this](const route::Target&, const api::Resumption*) {
           auto leg = std::make_unique<ScriptedLeg>(scripts_.front(), clock_);
           if (scripts_.front().hangs) last_ = leg.get();
           if (scripts_.size() > 1) scripts_.pop_front();  // the last one repeats

@@ -41,7 +41,7 @@ class ExchangeHandler : public http::Handler {
   explicit ExchangeHandler(Context context) : context_(context) {}
   Task<> handle(http::ServerConnection& connection, const http::Request& request) override {
     ++begun;
-    Exchange exchange(context_, table, config, connection, request);
+    Exchange exchange(context_, table, config, connection, request, api::format_of(api::Endpoint::kChat));
     co_await exchange.run();
     ++ended;
   }

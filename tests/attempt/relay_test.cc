@@ -38,7 +38,7 @@ std::string data_of(std::string_view text) {
 class ReaderLeg final : public Leg {
  public:
   ReaderLeg(http::ClientConnection& upstream, StreamReader::Limits limits, ClientStatus received)
-      : upstream_(upstream), reader_(upstream, limits, received) {}
+      : upstream_(upstream), reader_(api::format_of(api::Endpoint::kChat), upstream, limits, received) {}
   Task<Outcome> open() override { return reader_.open(); }
   Task<Pull> next() override { return reader_.next(); }
   Task<> finish() override { co_return; }
@@ -50,6 +50,7 @@ class ReaderLeg final : public Leg {
   [[nodiscard]] const StreamFacts& facts() const override { return reader_.facts(); }
   [[nodiscard]] bool streams() const override { return true; }
   [[nodiscard]] bool asks_for_stream() const override { return true; }
+  [[nodiscard]] const api::Format& format() const override { return api::format_of(api::Endpoint::kChat); }
   [[nodiscard]] double first_token_ms() const override { return -1; }
   [[nodiscard]] Record record() const override {
     Record record;
@@ -91,10 +92,11 @@ class RelayTest : public http::testing::ClientTest {
     peer().send(head);
     ClientStatus status = ClientStatus::kOk;
     while (!connection_->head_done()) status = run(connection_->receive(soon()));
-    delivery_ = std::make_unique<StreamDelivery>(*writer_, [this] { ++commits_; }, timers_, now());
+    delivery_ = std::make_unique<StreamDelivery>(
+        Reply{*writer_, api::format_of(api::Endpoint::kChat), [this] { ++commits_; }, {}}, timers_, now());
     attempts_ = std::make_unique<AttemptLoop>(
         route_, limits_.deadline, *delivery_, AttemptLoop::Asked{},
-        [this, status](const route::Target&, const api::openai::Resumption*) {
+        [this, status](const route::Target&, const api::Resumption*) {
           return std::make_unique<ReaderLeg>(*connection_, limits_, status);
         },
         [] { return now(); }, [](TimePoint) {});

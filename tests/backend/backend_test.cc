@@ -18,7 +18,7 @@ TEST(ChatPath, is_what_an_sdk_with_that_base_url_asks_for) {
   EXPECT_EQ(path_of("https://open.bigmodel.cn/api/paas/v4"), "/api/paas/v4/chat/completions");
 }
 
-using Form = api::openai::ResumeForm;
+using Form = api::ResumeForm;
 const TimePoint kAt{seconds(1'000)};
 
 std::vector<Form> forms_of(const std::string& preset, const std::string& resume = "auto",

@@ -3,8 +3,8 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "api/openai/chat_request.h"
-#include "api/openai/continuation.h"
+#include "api/chat_request.h"
+#include "api/continuation.h"
 #include "base/byte_buffer.h"
 #include "pieces.h"
 
@@ -12,7 +12,7 @@ namespace {
 
 using nlohmann::json;
 using spillway::fuzz::require;
-using namespace spillway::api::openai;
+using namespace spillway::api;
 
 // With exactly the readable bytes behind it that are promised.
 struct Padded {

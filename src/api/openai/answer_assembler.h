@@ -5,21 +5,23 @@
 #include <string>
 #include <string_view>
 
+#include "api/format.h"
+
 namespace spillway::api::openai {
 
 // Merges deltas as the SDKs do (openai-python, lib/streaming/_deltas.py): texts are joined, objects merged, the
 // elements of lists merged by their `index`; but what names something (`id`, `type`, `role`, `name`, `format`) stays as
 // it came first, since some servers repeat it. Members that nobody thought of are kept: of the chunks, of the choices
 // and of the deltas.
-class AnswerAssembler {
+class AnswerAssembler final : public Assembler {
  public:
   AnswerAssembler();
-  ~AnswerAssembler();
+  ~AnswerAssembler() override;
 
   // Whole events that hold chunks; what is none is skipped.
-  void feed(std::string_view events);
+  void feed(std::string_view events) override;
   // The chat.completion so far, as JSON text.
-  [[nodiscard]] std::string answer() const;
+  [[nodiscard]] std::string answer() const override;
 
  private:
   struct State;

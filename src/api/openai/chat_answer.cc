@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "api/openai/thread_parser.h"
+#include "api/json_reading.h"
 #include "base/byte_buffer.h"
 #include "base/json_text.h"
 
@@ -14,84 +14,6 @@ namespace {
 
 namespace ondemand = simdjson::ondemand;
 using ondemand::json_type;
-
-constexpr std::size_t kMaxErrorText = 300;  // characters of a Backend's own words that are kept
-
-// A text other than "", a list or an object that holds something. By its JSON text: a text may begin with half a
-// surrogate pair, whose other half comes with the next delta.
-bool carries_something(ondemand::value value) {
-  json_type type{};
-  if (value.type().get(type)) return false;
-  if (type == json_type::string) return !value.raw_json_token().starts_with("\"\"");
-  bool empty = true;
-  if (type == json_type::array) {
-    ondemand::array array;
-    return !value.get_array().get(array) && !array.is_empty().get(empty) && !empty;
-  }
-  if (type == json_type::object) {
-    ondemand::object object;
-    return !value.get_object().get(object) && !object.is_empty().get(empty) && !empty;
-  }
-  return false;
-}
-
-bool is_null(ondemand::value value) {
-  json_type type{};
-  return value.type().get(type) || type == json_type::null;
-}
-
-// A text, or a whole number written out; empty for anything else.
-std::string short_text(ondemand::value value) {
-  json_type type{};
-  std::string_view text;
-  if (value.type().get(type)) return {};
-  if (type == json_type::number) {
-    std::int64_t number = 0;
-    return value.get_int64().get(number) ? std::string() : std::to_string(number);
-  }
-  if (type != json_type::string || value.get_string().get(text)) return {};
-  return std::string(text.substr(0, kMaxErrorText));
-}
-
-void read_error_members(ondemand::object object, UpstreamError& error) {
-  for (auto field : object) {
-    std::string_view key;
-    ondemand::value member;
-    if (field.unescaped_key().get(key) || field.value().get(member)) return;
-    if (key == "message") {
-      error.message = short_text(member);
-    } else if (key == "type") {
-      error.type = short_text(member);
-    } else if (key == "code") {
-      error.code = short_text(member);
-    }
-  }
-}
-
-// The value of a member `error`: an object, or a text.
-UpstreamError error_of(ondemand::value value) {
-  UpstreamError error;
-  json_type type{};
-  std::string_view text;
-  ondemand::object object;
-  if (value.type().get(type)) return error;
-  if (type == json_type::string) {
-    if (!value.get_string().get(text)) error.message = text.substr(0, kMaxErrorText);
-  } else if (type == json_type::object && !value.get_object().get(object)) {
-    read_error_members(object, error);
-  }
-  return error;
-}
-
-// null, "", {}, [], false: some servers send one with every good chunk.
-bool is_void_error(ondemand::value value) {
-  json_type type{};
-  bool flag = false;
-  if (value.type().get(type)) return true;
-  if (type == json_type::null) return true;
-  if (type == json_type::boolean) return !value.get_bool().get(flag) && !flag;
-  return type != json_type::number && !carries_something(value);
-}
 
 // A message or a delta: both name what they carry alike. Whatever it has besides its role is content; providers invent
 // names for it faster than a list could follow (images, reasoning_details, thinking_blocks).
@@ -199,10 +121,7 @@ bool read_choice(ondemand::object object, StreamFacts& facts, Chunk& chunk) {
   return true;
 }
 
-bool open_object(ThreadParser& parser, std::string_view text, ondemand::document& document, ondemand::object& object) {
-  const simdjson::padded_string_view padded(text.data(), text.size(), text.size() + ByteBuffer::kPadding);
-  return !parser->iterate(padded).get(document) && !document.get_object().get(object);
-}
+}  // namespace
 
 void append_chunk(std::string& out, const StreamFacts& facts, std::int64_t index, std::string_view rest) {
   out += "data: {\"id\":";
@@ -211,17 +130,6 @@ void append_chunk(std::string& out, const StreamFacts& facts, std::int64_t index
   json::append_string(out, facts.model);
   out += ",\"choices\":[{\"index\":" + std::to_string(index) + ",";
   out.append(rest).append("}]}\n\n");
-}
-
-std::string_view without_white_space_behind(std::string_view text) {
-  const std::size_t last = text.find_last_not_of(" \t\r\n");
-  return text.substr(0, last == std::string_view::npos ? 0 : last + 1);
-}
-
-}  // namespace
-
-bool StreamFacts::finished() const {
-  return !choices.empty() && std::ranges::all_of(choices, [](const Choice& choice) { return choice.finish; });
 }
 
 Chunk read_chunk(std::string_view data, StreamFacts& facts) {
@@ -278,97 +186,6 @@ Chunk read_chunk(std::string_view data, StreamFacts& facts) {
   return chunk;
 }
 
-namespace {
-
-// What a delta carries beside its role and reasoning, as the members of an object.
-std::string members_of(ondemand::object delta) {
-  std::string out;
-  for (auto field : delta) {
-    std::string_view key;
-    ondemand::value value;
-    std::string_view raw;
-    if (field.unescaped_key().get(key) || key == "role" || is_reasoning(key) || field.value().get(value)) continue;
-    std::string quoted;
-    json::append_string(quoted, key);  // before the value is walked, which may move the text of the key
-    if (simdjson::to_json_string(value).get(raw)) continue;
-    out.append(out.empty() ? "" : ",").append(quoted).append(":").append(without_white_space_behind(raw));
-  }
-  return out;
-}
-
-}  // namespace
-
-Continued read_continued(std::string_view data, StreamFacts& facts) {
-  Continued out;
-  const std::size_t text_before = facts.text.size();
-  out.chunk = read_chunk(data, facts);
-  if (out.chunk.kind != Chunk::Kind::kChunk) return out;
-  out.text = facts.text.substr(std::min(text_before, facts.text.size()));
-  ThreadParser parser;
-  ondemand::document document;
-  ondemand::object object;
-  if (!open_object(parser, without_white_space_behind(data), document, object)) return out;
-  for (auto field : object) {
-    std::string_view key;
-    ondemand::value value;
-    if (field.unescaped_key().get(key) || field.value().get(value)) break;
-    ondemand::array choices;
-    ondemand::object usage;
-    if (key == "choices" && !value.get_array().get(choices)) {
-      for (auto choice : choices) {
-        ondemand::object fields;
-        if (choice.get_object().get(fields)) continue;
-        for (auto part : fields) {
-          std::string_view name;
-          ondemand::value inner;
-          ondemand::object delta;
-          if (part.unescaped_key().get(name) || part.value().get(inner)) break;
-          if (name == "finish_reason") out.finish = read_finish(inner);
-          if (name == "delta" && facts.calls && !inner.get_object().get(delta)) out.calls = members_of(delta);
-        }
-      }
-    } else if (key == "usage" && !is_null(value) && !value.get_object().get(usage)) {
-      if (usage["prompt_tokens"].get_int64().get(out.prompt_tokens)) out.prompt_tokens = 0;
-      if (usage["completion_tokens"].get_int64().get(out.completion_tokens)) out.completion_tokens = 0;
-    }
-  }
-  return out;
-}
-
-std::string text_event(const StreamFacts& first, std::string_view text) {
-  std::string rest = R"("delta":{"content":)";
-  json::append_string(rest, text);
-  rest += R"(},"finish_reason":null)";
-  std::string out;
-  append_chunk(out, first, 0, rest);
-  return out;
-}
-
-std::string delta_event(const StreamFacts& first, std::string_view members) {
-  std::string out;
-  append_chunk(out, first, 0, "\"delta\":{" + std::string(members) + "},\"finish_reason\":null");
-  return out;
-}
-
-std::string finish_event(const StreamFacts& first, std::string_view reason) {
-  std::string rest = R"("delta":{},"finish_reason":)";
-  json::append_string(rest, reason);
-  std::string out;
-  append_chunk(out, first, 0, rest);
-  return out;
-}
-
-std::string usage_event(const StreamFacts& first, std::int64_t prompt_tokens, std::int64_t completion_tokens) {
-  std::string out = "data: {\"id\":";
-  json::append_string(out, first.id);
-  out += ",\"object\":\"chat.completion.chunk\",\"created\":" + std::to_string(first.created) + ",\"model\":";
-  json::append_string(out, first.model);
-  out += ",\"choices\":[],\"usage\":{\"prompt_tokens\":" + std::to_string(prompt_tokens) +
-         ",\"completion_tokens\":" + std::to_string(completion_tokens) +
-         ",\"total_tokens\":" + std::to_string(prompt_tokens + completion_tokens) + "}}\n\n";
-  return out;
-}
-
 Answer read_answer(std::string_view body) {
   Answer answer;
   ThreadParser parser;
@@ -413,24 +230,6 @@ Answer read_answer(std::string_view body) {
   if (document.current_location().error() != simdjson::OUT_OF_BOUNDS) return answer;
   if (choices_seen) answer.kind = something ? Answer::Kind::kGood : Answer::Kind::kEmpty;
   return answer;
-}
-
-UpstreamError read_error(std::string_view body) {
-  UpstreamError error;
-  ThreadParser parser;
-  ondemand::document document;
-  ondemand::object object;
-  if (!open_object(parser, body, document, object)) return error;
-  ondemand::value value;
-  json_type type{};
-  if (!object["error"].get(value) && !value.type().get(type) && type != json_type::null) return error_of(value);
-  if (!object.reset().error()) read_error_members(object, error);
-  return error;
-}
-
-bool is_json(std::string_view body) {
-  simdjson::dom::parser parser;
-  return !parser.parse(body.data(), body.size(), /*realloc_if_needed=*/false).error();
 }
 
 std::string role_event(const StreamFacts& facts, std::int64_t index) {

@@ -5,7 +5,7 @@
 
 #include <cstddef>
 
-namespace spillway::api::openai {
+namespace spillway::api {
 
 // simdjson's parser keeps room for the largest document that it has seen, about 5.7 times its size: 190 MB after one of
 // 32 MiB, in each thread. So one that has grown beyond kKept is given back when its use ends. Declared before the
@@ -34,4 +34,4 @@ class ThreadParser {
   }
 };
 
-}  // namespace spillway::api::openai
+}  // namespace spillway::api

@@ -1,14 +1,16 @@
-#include "api/openai/chat_request.h"
+#include "api/chat_request.h"
 
 #include <simdjson.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <unordered_set>
 
-#include "api/openai/thread_parser.h"
+#include "api/thread_parser.h"
 #include "base/byte_buffer.h"
 
-namespace spillway::api::openai {
+namespace spillway::api {
 
 namespace {
 
@@ -47,6 +49,30 @@ std::string_view without_trailing_space(std::string_view token) {
   return token.substr(0, last == std::string_view::npos ? 0 : last + 1);
 }
 
+// The names of an object's members so far.
+class Names {
+ public:
+  // False: it is there already.
+  bool add(std::string_view name) {
+    if (count_ < few_.size()) {
+      for (std::size_t i = 0; i < count_; ++i) {
+        if (few_[i] == name) return false;
+      }
+      few_[count_++] = name;
+      return true;
+    }
+    if (many_.empty()) many_.insert(few_.begin(), few_.end());
+    return many_.insert(name).second;
+  }
+
+ private:
+  std::array<std::string_view, 24> few_;
+  std::size_t count_ = 0;
+  std::unordered_set<std::string_view> many_;
+};
+
+constexpr error_code kTwice = simdjson::NUM_ERROR_CODES;  // no error of simdjson's
+
 // Walks a value to its end, so that nothing malformed is forwarded.
 error_code check(ondemand::value value, int depth) {
   if (depth > kMaxDepth) return simdjson::DEPTH_ERROR;
@@ -56,9 +82,11 @@ error_code check(ondemand::value value, int depth) {
     case ondemand::json_type::object: {
       ondemand::object object;
       if (const auto error = value.get_object().get(object)) return error;
+      Names names;
       for (auto field : object) {
         std::string_view key;
         if (const auto error = field.unescaped_key().get(key)) return error;
+        if (!names.add(key)) return kTwice;
         ondemand::value inner;
         if (const auto error = field.value().get(inner)) return error;
         if (const auto error = check(inner, depth + 1)) return error;
@@ -106,13 +134,16 @@ ApiError malformed(error_code error) {
       return invalid_request("the body is nested more than " + std::to_string(kMaxDepth) + " levels deep");
     case simdjson::EMPTY: return invalid_request("the body is empty; send a JSON object");
     case simdjson::INCORRECT_TYPE: return invalid_request("the body is not a JSON object");
+    case kTwice: return invalid_request("the body holds an object with two members of the same name");
     case simdjson::STRING_ERROR: return invalid_request("the body holds a string with a malformed escape");
     default: return invalid_request(std::string("the body is not valid JSON: ") + simdjson::error_message(error));
   }
 }
 
+std::string quoted(std::string_view name) { return "\"" + std::string(name) + "\""; }
+
 ApiError twice(std::string_view key) {
-  return invalid_request("\"" + std::string(key) + "\" appears twice in the body", std::string(key));
+  return invalid_request(quoted(key) + " appears twice in the body", std::string(key));
 }
 
 // What continuing an answer needs to know of the other members. Only looks: the value is walked by check().
@@ -134,10 +165,27 @@ void note_limits(std::string_view key, ondemand::value value, std::string_view b
     request.stored = token == "true";
   } else if (key == "audio" || key == "modalities") {
     request.audio |= token != "null" && (key == "audio" || token.find("audio") != std::string_view::npos);
-  } else if (key == "response_format" || key == "grammar" || key.starts_with("guided_") ||
-             key == "structured_outputs") {
+  } else if (key == "response_format" || key == "grammar" || key == "format" || key == "output_config" ||
+             key.starts_with("guided_") || key == "structured_outputs") {
     request.constrained = token != "null";  // {"type":"text"} as well: to be on the safe side
   }
+}
+
+// Ollama's `options`, walked to their end.
+error_code check_options(ondemand::value value, std::string_view body, ChatRequest& request) {
+  ondemand::object options;
+  if (const auto error = value.get_object().get(options)) return error;
+  Names names;
+  for (auto option : options) {
+    std::string_view name;
+    ondemand::value inner;
+    if (const auto error = option.unescaped_key().get(name)) return error;
+    if (!names.add(name)) return kTwice;
+    if (const auto error = option.value().get(inner)) return error;
+    if (name == "num_predict") note_limits("max_tokens", inner, body, request);
+    if (const auto error = check(inner, 2)) return error;
+  }
+  return simdjson::SUCCESS;
 }
 
 // After an array or object was walked: the place behind its closing `mark`; 0: it is not found.
@@ -161,7 +209,7 @@ void note_end_of_messages(ondemand::document& document, std::string_view body, C
 
 }  // namespace
 
-std::variant<ChatRequest, ApiError> decode_chat_request(std::string_view body) {
+std::variant<ChatRequest, ApiError> decode_request(std::string_view body, const RequestShape& shape) {
   if (body.starts_with("\xEF\xBB\xBF"))
     return invalid_request("the body begins with a byte order mark; send only the JSON object");
   ThreadParser parser;
@@ -175,17 +223,18 @@ std::variant<ChatRequest, ApiError> decode_chat_request(std::string_view body) {
   ondemand::object object;
   if (const auto error = document.get_object().get(object)) return malformed(error);
 
+  request.stream = shape.streams_by_default;
+  request.usage_by_option = !shape.has_options;
   bool has_model = false;
-  bool has_stream = false;
-  bool has_options = false;
-  bool has_messages = false;
+  bool has_input = false;
+  Names names;
   for (auto field : object) {
     std::string_view key;
     if (const auto error = field.unescaped_key().get(key)) return malformed(error);
+    if (!names.add(key)) return twice(key);
     ondemand::value value;
     if (const auto error = field.value().get(value)) return malformed(error);
     if (key == "model") {
-      if (has_model) return twice("model");
       has_model = true;
       const std::string_view token = without_trailing_space(value.raw_json_token());
       std::string_view text;
@@ -196,9 +245,7 @@ std::variant<ChatRequest, ApiError> decode_chat_request(std::string_view body) {
       request.model = text;
       request.model_begin = static_cast<std::size_t>(token.data() - body.data());
       request.model_end = request.model_begin + token.size();
-    } else if (key == "stream") {
-      if (has_stream) return twice("stream");
-      has_stream = true;
+    } else if (key == "stream" && shape.may_stream) {
       const std::string_view token = without_trailing_space(value.raw_json_token());
       request.stream_begin = static_cast<std::size_t>(token.data() - body.data());
       request.stream_end = request.stream_begin + token.size();
@@ -213,8 +260,6 @@ std::variant<ChatRequest, ApiError> decode_chat_request(std::string_view body) {
         return malformed(error);
       }
     } else if (key == "stream_options") {
-      if (has_options) return twice("stream_options");
-      has_options = true;
       const std::string_view token = without_trailing_space(value.raw_json_token());
       request.options_begin = static_cast<std::size_t>(token.data() - body.data());
       request.options_end = request.options_begin + token.size();
@@ -243,23 +288,32 @@ std::variant<ChatRequest, ApiError> decode_chat_request(std::string_view body) {
       }
       request.options_end = end_of(document, body, '}');
     } else {
-      if (key == "messages") {
-        if (has_messages) return twice("messages");
-        has_messages = true;
-        ondemand::json_type type{};
-        if (const auto error = value.type().get(type)) return malformed(error);
-        if (type != ondemand::json_type::array) return invalid_request("\"messages\" has to be an array", "messages");
+      const bool is_input = key == shape.input;
+      const std::string_view token = without_trailing_space(value.raw_json_token());
+      if (is_input) {
+        has_input = true;
+        if (shape.input_is_list && !token.starts_with("["))
+          return invalid_request(quoted(key) + " has to be an array", std::string(key));
+        if (token.starts_with("\""))
+          request.prompt_end = static_cast<std::size_t>(token.data() - body.data()) + token.size() - 1;
+        request.empty = token == "\"\"" || token == "null";
       }
       note_limits(key, value, body, request);
+      if (shape.has_options && key == "options" && token.starts_with("{")) {
+        if (const auto error = check_options(value, body, request)) return malformed(error);
+        continue;
+      }
       if (const auto error = check(value, 1)) return malformed(error);
-      if (key == "messages") note_end_of_messages(document, body, request);
+      if (is_input && shape.input == "messages") note_end_of_messages(document, body, request);
     }
   }
   if (document.current_location().error() != simdjson::OUT_OF_BOUNDS)
     return invalid_request("there is something after the JSON object in the body");
   if (!has_model) return invalid_request("\"model\" is missing; name a model, or ask GET /v1/models", "model");
   if (request.model.empty()) return invalid_request("\"model\" is empty; name a model, or ask GET /v1/models", "model");
-  if (!has_messages) return invalid_request("\"messages\" is missing", "messages");
+  if (!has_input && shape.input_required)
+    return invalid_request(quoted(shape.input) + " is missing", std::string(shape.input));
+  if (shape.has_options) request.empty |= !has_input || request.messages_empty;
   request.object_end = body.rfind('}');
   return request;
 }
@@ -270,7 +324,7 @@ void append_streaming_edits(const ChatRequest& request, std::vector<Edit>& edits
   } else {
     edits.push_back({request.object_end, request.object_end, R"(,"stream":true)"});
   }
-  if (request.include_usage) return;
+  if (request.include_usage || !request.usage_by_option) return;
   constexpr std::string_view kWithUsage = R"({"include_usage":true})";
   if (request.options_end > 0) {
     edits.push_back({request.options_begin, request.options_end, std::string(kWithUsage)});
@@ -279,17 +333,4 @@ void append_streaming_edits(const ChatRequest& request, std::vector<Edit>& edits
   }
 }
 
-std::vector<std::string_view> splice(std::string_view body, std::vector<Edit>& edits) {
-  std::ranges::sort(edits, {}, &Edit::begin);
-  std::vector<std::string_view> pieces;
-  std::size_t at = 0;
-  for (const Edit& edit : edits) {
-    pieces.push_back(body.substr(at, edit.begin - at));
-    pieces.push_back(edit.text);
-    at = edit.end;
-  }
-  pieces.push_back(body.substr(at));
-  return pieces;
-}
-
-}  // namespace spillway::api::openai
+}  // namespace spillway::api

@@ -1,15 +1,12 @@
-// Asking a Backend to go on with an answer.
+// Going on with an answer that broke: in which words a Backend is asked for it.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
-#include "api/openai/chat_request.h"
-
-namespace spillway::api::openai {
+namespace spillway::api {
 
 // The wire forms; `resume` in docs/configuration.md has their words.
 enum class ResumeForm {
@@ -33,12 +30,4 @@ struct Resumption {
   std::string anchor = {};          // with kAsk: the end of `prefix`, which it is asked to repeat
 };
 
-// What has to change in the body of `request`.
-std::vector<Edit> continuation_edits(const ChatRequest& request, const Resumption& resumption);
-
-// Sets a member of `body`, which is that of `request`, to `value` (JSON text): `name` at the top, or in the object
-// `object` there. Whatever else the client has set stays.
-Edit member_edit(std::string_view body, const ChatRequest& request, std::string_view object, std::string_view name,
-                 std::string_view value);
-
-}  // namespace spillway::api::openai
+}  // namespace spillway::api

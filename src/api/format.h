@@ -1,0 +1,102 @@
+// What one endpoint of a Dialect looks like on the wire, both ways.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "api/chat_request.h"
+#include "api/endpoint.h"
+#include "api/error.h"
+#include "api/part.h"
+#include "api/stream.h"
+
+namespace spillway::api {
+
+// How the events of a stream are told apart.
+enum class Framing { kSse, kNdjson };
+
+// Takes the events of one stream apart, one after the other.
+class PartReader {
+ public:
+  virtual ~PartReader() = default;
+  // `type`: the event's, of SSE. `data` needs ByteBuffer::kPadding readable bytes behind it. Appends to `out`; what is
+  // no part of an answer adds nothing.
+  virtual void read(std::string_view type, std::string_view data, Parts& out) = 0;
+};
+
+// What an answer is written with.
+struct WriterSettings {
+  std::int64_t created = 0;            // seconds since 1970
+  std::string id;                      // where the Backend gives none
+  std::string model;                   // likewise
+  bool include_usage = true;           // of a stream
+  std::string_view request_body = {};  // as the client sent it; lives as long as the writer
+};
+
+// Writes the events of one stream: each thing once, whatever Legs it comes from.
+class StreamWriter {
+ public:
+  virtual ~StreamWriter() = default;
+  // The beginning of the stream was passed on as it came; `facts` tell what it showed. Before append().
+  virtual void go_on_from(const StreamFacts& facts) = 0;
+  virtual void append(std::string& out, const Part& part) = 0;
+  // What is missing at the end of the answer, and the mark that ends the stream.
+  virtual void end(std::string& out) = 0;
+  // A failure in the middle of the answer; nothing follows.
+  virtual void fail(std::string& out, const ApiError& error) = 0;
+  // Something that keeps the connection alive, and is no part of the answer. Empty: there is no such thing.
+  [[nodiscard]] virtual std::string keep_alive() = 0;
+  // A note that clients skip. Empty: there is no such thing.
+  [[nodiscard]] virtual std::string note(std::string_view json) = 0;
+};
+
+// A whole answer out of the events of a stream.
+class Assembler {
+ public:
+  virtual ~Assembler() = default;
+  // Whole events; what is no part of an answer is skipped.
+  virtual void feed(std::string_view events) = 0;
+  // The answer so far, as JSON text.
+  [[nodiscard]] virtual std::string answer() const = 0;
+};
+
+// One for each Endpoint, without state; see format_of(). Texts that are read need ByteBuffer::kPadding readable bytes
+// behind them.
+class Format {
+ public:
+  constexpr Format(Endpoint endpoint, Framing framing) : endpoint_(endpoint), framing_(framing) {}
+  virtual ~Format() = default;
+
+  [[nodiscard]] Endpoint endpoint() const { return endpoint_; }
+  [[nodiscard]] Dialect dialect() const { return row_of(endpoint_).dialect; }
+  [[nodiscard]] Framing framing() const { return framing_; }
+  [[nodiscard]] std::string_view content_type() const {
+    return framing_ == Framing::kSse ? "text/event-stream" : "application/x-ndjson";
+  }
+
+  // Checks the whole body, and notes what Spillway has to know of it. Status 400 names the field or the place.
+  [[nodiscard]] virtual std::variant<ChatRequest, ApiError> decode(std::string_view body) const = 0;
+
+  // One event; `facts` of the stream so far.
+  virtual Chunk read_event(std::string_view type, std::string_view data, StreamFacts& facts) const = 0;
+  // What a client needs before an event that read_event() saw, and the Backend left out. Mostly empty.
+  [[nodiscard]] virtual std::string missing_before(const Chunk& chunk, const StreamFacts& facts) const;
+  [[nodiscard]] virtual Answer read_answer(std::string_view body) const = 0;
+
+  [[nodiscard]] virtual std::unique_ptr<PartReader> part_reader() const = 0;
+  // The parts of a whole answer, which read_answer() found good.
+  virtual void read_parts(std::string_view body, Parts& out) const = 0;
+  [[nodiscard]] virtual std::unique_ptr<StreamWriter> writer(WriterSettings settings) const = 0;
+  [[nodiscard]] virtual std::unique_ptr<Assembler> assembler() const = 0;
+
+ private:
+  Endpoint endpoint_;
+  Framing framing_;
+};
+
+const Format& format_of(Endpoint endpoint);
+
+}  // namespace spillway::api

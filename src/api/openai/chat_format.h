@@ -1,0 +1,28 @@
+// POST /v1/chat/completions on the wire (platform.openai.com/docs/api-reference/chat).
+#pragma once
+
+#include "api/format.h"
+#include "api/json_tree.h"
+
+namespace spillway::api::openai {
+
+class ChatFormat final : public Format {
+ public:
+  constexpr ChatFormat() : Format(Endpoint::kChat, Framing::kSse) {}
+
+  [[nodiscard]] std::variant<ChatRequest, ApiError> decode(std::string_view body) const override;
+  Chunk read_event(std::string_view type, std::string_view data, StreamFacts& facts) const override;
+  [[nodiscard]] std::string missing_before(const Chunk& chunk, const StreamFacts& facts) const override;
+  [[nodiscard]] Answer read_answer(std::string_view body) const override;
+  [[nodiscard]] std::unique_ptr<PartReader> part_reader() const override;
+  void read_parts(std::string_view body, Parts& out) const override;
+  [[nodiscard]] std::unique_ptr<StreamWriter> writer(WriterSettings settings) const override;
+  [[nodiscard]] std::unique_ptr<Assembler> assembler() const override;
+};
+
+// OpenAI's `usage`, and DeepSeek's members of it.
+Usage read_usage(JsonTree::Value usage);
+// As an object in OpenAI's form.
+void append_usage(std::string& out, const Usage& usage);
+
+}  // namespace spillway::api::openai
