@@ -29,7 +29,8 @@ struct Counts {
 Counts counts_of(const BackendStatus& backend) {
   Counts out;
   for (const AttemptCount& entry : backend.attempts) {
-    if (entry.cls == "outrun" || entry.cls == "abandoned" || entry.cls == "shed") continue;
+    if (entry.cls == "outrun" || entry.cls == "abandoned" || entry.cls == "shed" || entry.cls == "unsupported")
+      continue;
     (entry.cls == "answered" ? out.answered : out.failed) += static_cast<double>(entry.count);
   }
   return out;

@@ -18,6 +18,26 @@ std::string_view error_type(int status, std::string_view code) {
   }
 }
 
+namespace {
+
+// platform.claude.com/docs/en/api/errors
+std::string_view anthropic_type(int status) {
+  switch (status) {
+    case 401: return "authentication_error";
+    case 402: return "billing_error";
+    case 403: return "permission_error";
+    case 404: return "not_found_error";
+    case 413: return "request_too_large";
+    case 429: return "rate_limit_error";
+    case 503:
+    case 529: return "overloaded_error";
+    case 504: return "timeout_error";
+    default: return status >= 500 ? "api_error" : "invalid_request_error";
+  }
+}
+
+}  // namespace
+
 std::string render_error(Dialect dialect, const ApiError& error) {
   const std::string_view type = error.type.empty() ? error_type(error.status, error.code) : error.type;
   std::string out;
@@ -29,7 +49,7 @@ std::string render_error(Dialect dialect, const ApiError& error) {
       return out;
     case Dialect::kAnthropic:
       out = R"({"type":"error","error":{"type":)";
-      json::append_string(out, type);
+      json::append_string(out, anthropic_type(error.status));
       out += ",\"message\":";
       json::append_string(out, error.message);
       out += "}}";

@@ -1,6 +1,7 @@
 // What one endpoint of a Dialect looks like on the wire, both ways.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "api/chat_request.h"
+#include "api/conversation.h"
 #include "api/endpoint.h"
 #include "api/error.h"
 #include "api/part.h"
@@ -27,13 +29,23 @@ class PartReader {
   virtual void read(std::string_view type, std::string_view data, Parts& out) = 0;
 };
 
+// What is known of the Backend that a request is written for.
+struct Recipient {
+  bool open_sampling = false;          // it takes top_k, min_p and the like in OpenAI's form
+  bool takes_reasoning = true;         // its own reasoning of earlier turns may be sent back
+  bool takes_effort = false;           // reasoning_effort
+  bool max_completion_tokens = false;  // in place of max_tokens
+  bool may_be_silenced = false;        // its thinking can be switched off
+  bool fixed_sampling = false;         // it refuses temperature and top_p
+};
+
 // What an answer is written with.
 struct WriterSettings {
-  std::int64_t created = 0;            // seconds since 1970
-  std::string id;                      // where the Backend gives none
-  std::string model;                   // likewise
-  bool include_usage = true;           // of a stream
-  std::string_view request_body = {};  // as the client sent it; lives as long as the writer
+  std::int64_t created = 0;                  // seconds since 1970
+  std::string id;                            // where the Backend gives none
+  std::string model;                         // likewise
+  bool include_usage = true;                 // of a stream
+  std::function<std::int64_t()> elapsed_ns;  // since the request came; may be empty
 };
 
 // Writes the events of one stream: each thing once, whatever Legs it comes from.
@@ -79,6 +91,16 @@ class Format {
 
   // Checks the whole body, and notes what Spillway has to know of it. Status 400 names the field or the place.
   [[nodiscard]] virtual std::variant<ChatRequest, ApiError> decode(std::string_view body) const = 0;
+
+  // A body that decode() found good, taken apart; views into it. 400: it holds what no other Dialect can say, or what
+  // is of a wrong type.
+  [[nodiscard]] virtual Refusal read_request(JsonTree::Value body, Conversation& into) const = 0;
+  // Appends the body of a request. 400: it cannot be said here. `dropped` gets what is left out and may be.
+  [[nodiscard]] virtual Refusal write_request(const Conversation& chat, const Recipient& recipient, std::string& out,
+                                              std::vector<std::string>& dropped) const = 0;
+
+  // The answer to a request that asks for nothing (ChatRequest::empty).
+  [[nodiscard]] virtual std::string nothing(const WriterSettings& settings) const;
 
   // One event; `facts` of the stream so far.
   virtual Chunk read_event(std::string_view type, std::string_view data, StreamFacts& facts) const = 0;

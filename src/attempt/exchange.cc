@@ -61,8 +61,12 @@ Exchange::Exchange(const Context& context, std::shared_ptr<const route::RouteTab
 Reply Exchange::reply() {
   api::WriterSettings settings;
   settings.include_usage = chat_.include_usage || !chat_.stream;
+  settings.created = std::chrono::duration_cast<seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  settings.id = request_id_;
   settings.model = chat_.model;
-  settings.request_body = request_.body;
+  settings.elapsed_ns = [began_at = began_at_] {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(now() - began_at).count();
+  };
   return {client_, format_, [this] { add_own_headers(); }, std::move(settings)};
 }
 
@@ -114,6 +118,12 @@ Task<> Exchange::answer() {
     }
     priority_ = *priority;
   }
+  if (chat_.empty) {
+    const std::string body = format_.nothing(reply().settings);
+    add_own_headers();
+    co_await client_.send(200, "application/json", body);
+    co_return;
+  }
   if (!chat_.stream) {
     delivery_ = std::make_unique<WholeDelivery>(reply());
   } else {
@@ -123,7 +133,8 @@ Task<> Exchange::answer() {
 }
 
 Task<> Exchange::attempt(Deadline deadline) {
-  const Ask ask{request_, format_, chat_, deadline, config_->limits, request_id_, priority_};
+  RequestBodies& bodies = bodies_.emplace(format_, request_.body, chat_);
+  const Ask ask{request_, chat_, bodies, deadline, config_->limits, request_id_, priority_};
   loop_.emplace(
       *route_, deadline, *delivery_, asked(chat_, route_->settings, request_.body.size(), priority_),
       [this, &ask](const route::Target& target, const api::Resumption* resumption) {
@@ -230,6 +241,10 @@ api::ApiError Exchange::all_failed() {
     if (!outcome.detail.empty()) list += " (" + outcome.detail + ")";
     if (outcome.refusal.retry_after) wait = std::min(wait.value_or(milliseconds::max()), *outcome.refusal.retry_after);
   }
+  if (all([](const Tried& one) { return one.outcome.cls == OutcomeClass::kUnsupported; })) {
+    const RequestBody body = bodies_->for_target(route_->targets.front());
+    if (body.refusal != nullptr) return *body.refusal;
+  }
   if (all([](const Tried& one) { return one.outcome.cls == OutcomeClass::kShed; })) {
     api::ApiError error{503, "queue_full", "more is asked here than the Targets can answer in time: " + list};
     error.retry_after = std::chrono::ceil<seconds>(wait.value_or(seconds(1)));
@@ -273,6 +288,11 @@ void Exchange::add_own_headers() {
   char digits[16];
   const auto end = std::to_chars(digits, digits + sizeof digits, loop_ ? loop_->tried().size() : 0).ptr;
   client_.add_header("x-spillway-attempts", {digits, static_cast<std::size_t>(end - digits)});
+  if (!loop_ || loop_->answered_by() == nullptr) return;
+  std::string dropped;
+  for (const std::string& name : bodies_->dropped_at(*loop_->answered_by()))
+    dropped.append(dropped.empty() ? "" : ", ").append(name);
+  if (!dropped.empty()) client_.add_header("x-spillway-dropped", dropped);
 }
 
 void Exchange::write_record() {

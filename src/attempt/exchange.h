@@ -11,6 +11,7 @@
 #include "attempt/attempt_loop.h"
 #include "attempt/context.h"
 #include "attempt/delivery.h"
+#include "attempt/request_bodies.h"
 #include "http/server.h"
 #include "route/route_table.h"
 
@@ -56,6 +57,7 @@ class Exchange {
   std::string request_id_;
   admit::Priority priority_ = admit::Priority::kNormal;
   std::unique_ptr<ClientDelivery> delivery_;
+  std::optional<RequestBodies> bodies_;
   std::optional<AttemptLoop> loop_;
   LoopTimers::Entry pause_timer_;
   std::string error_code_;

@@ -35,6 +35,9 @@ constexpr std::array<std::string_view, 5> kGoesOn{"accept", "accept-language", "
                                                   "tracestate"};
 constexpr std::array<std::string_view, 3> kGoesOnPrefixes{"openai-", "anthropic-", "x-stainless-"};
 
+// Versions and betas of one API mean nothing to another.
+constexpr std::array<std::string_view, 3> kOneDialects{"openai-", "anthropic-", "x-stainless-"};
+
 constexpr std::array<std::string_view, 9> kStaysThere{"set-cookie",   "x-request-id", "request-id",
                                                       "content-type", "date",         "server",
                                                       "alt-svc",      "via",          "strict-transport-security"};
@@ -72,15 +75,21 @@ bool is_usable_id(std::string_view id) {
 }
 
 std::string request_head(const backend::Backend& backend, std::string_view prepared, const http::Headers& client,
-                         std::size_t body_bytes, std::string_view request_id) {
+                         std::size_t body_bytes, std::string_view request_id, bool translated) {
   std::string out;
   out.reserve(prepared.size() + 512);
   out += prepared;
   for (const http::Header& field : client) {
+    if (translated && has_one_of(field.name, kOneDialects) && !backend.forwards(field.name)) continue;
     if (!goes_on(field.name, backend) || is_connections_own(client, field.name) || backend.overrides(field.name))
       continue;
     append_field(out, field.name, field.value);
   }
+  // platform.claude.com/docs/en/api/versioning
+  constexpr std::string_view kVersion = "anthropic-version";
+  if (backend.settings().kind == Dialect::kAnthropic && (translated || !client.has(kVersion)) &&
+      !backend.overrides(kVersion))
+    append_field(out, kVersion, "2023-06-01");
   if (!backend.overrides("x-request-id")) append_field(out, "x-request-id", request_id);
   char digits[24];
   const auto end = std::to_chars(digits, digits + sizeof digits, body_bytes).ptr;

@@ -9,10 +9,10 @@
 namespace spillway::attempt {
 
 // The header of the request to `backend`, up to and with the empty line; `prepared` is its beginning, as the Backend
-// has it. Of the client's fields a short list goes on,
+// has it. `translated`: the client wrote to another API. Of the client's fields a short list goes on,
 // and what the Backend's `forward_headers` add: a field that nobody thought of may be a credential of the client's own.
 std::string request_head(const backend::Backend& backend, std::string_view prepared, const http::Headers& client,
-                         std::size_t body_bytes, std::string_view request_id);
+                         std::size_t body_bytes, std::string_view request_id, bool translated = false);
 
 // Appends as rendered lines what an answer of `backend` may tell the client: all but cookies, CORS fields,
 // `x-spillway-*`, hop-by-hop fields and what Spillway sets itself, without the Backend's secrets. The provider's own

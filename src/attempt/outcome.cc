@@ -15,6 +15,7 @@ Blame blame(OutcomeClass cls) {
     case OutcomeClass::kMismatch:
     case OutcomeClass::kOutrun:
     case OutcomeClass::kShed:
+    case OutcomeClass::kUnsupported:
     case OutcomeClass::kAbandoned: return Blame::kNobody;
     case OutcomeClass::kClient:
     case OutcomeClass::kContext:
@@ -61,8 +62,7 @@ std::string_view mend_of(const Outcome& outcome) {
     case OutcomeClass::kServer:
     case OutcomeClass::kCut: return "nothing here; other Targets answer meanwhile, where the Route has any";
     case OutcomeClass::kGarbage:
-    case OutcomeClass::kEmpty:
-      return "is base_url that of an OpenAI-compatible API? a proxy between may answer instead";
+    case OutcomeClass::kEmpty: return "is base_url that of an API of this kind? a proxy between may answer instead";
     case OutcomeClass::kConfig: break;
     default: return "";
   }

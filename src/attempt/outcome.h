@@ -35,6 +35,7 @@ enum class OutcomeClass {
   kMismatch,     // it was asked to go on with an answer, and said something else: no failure of the Backend
   kOutrun,       // another Leg gave its first token before: not this one's fault
   kShed,         // it never left: it would have waited too long here
+  kUnsupported,  // it never left: what is asked cannot be said in the Backend's Dialect
   kAbandoned,    // the client left, or the deadline passed: no one's fault
 };
 

@@ -94,6 +94,11 @@ void StreamReader::note_token() {
 }
 
 std::size_t StreamReader::look(std::size_t offset, Seen& seen) {
+  // The line that finishes an answer is the last.
+  if (format_.framing() == api::Framing::kNdjson && facts_.finished()) {
+    seen = failed(OutcomeClass::kAnswered, {});
+    return 0;
+  }
   const std::string_view rest = upstream_.body().substr(offset);
   const std::size_t length = scanner_.next(rest);
   if (length == 0) {

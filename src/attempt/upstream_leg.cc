@@ -23,9 +23,9 @@ constexpr milliseconds kPerToken{200};
 
 constexpr std::size_t kSniffed = 16;  // bytes of an answer that tell an event stream
 
-bool is_event_stream(std::string_view content_type) {
-  constexpr std::string_view kType = "text/event-stream";
-  return content_type.size() >= kType.size() && equals_ignore_case(content_type.substr(0, kType.size()), kType);
+bool is_stream(std::string_view content_type, api::Framing framing) {
+  const std::string_view type = framing == api::Framing::kSse ? "text/event-stream" : "application/x-ndjson";
+  return content_type.size() >= type.size() && equals_ignore_case(content_type.substr(0, type.size()), type);
 }
 
 bool begins_like_events(std::string_view body) {
@@ -53,7 +53,7 @@ UpstreamLeg::UpstreamLeg(const Context& context, const route::Target& target, co
     : context_(context),
       target_(target),
       ask_(ask),
-      format_(ask.format),
+      body_(ask.bodies.for_target(target)),
       resumption_(resumption),
       // An answer that has begun goes before those that have not.
       priority_(resumption != nullptr ? std::min(ask.priority, admit::Priority::kHigh) : ask.priority),
@@ -80,6 +80,7 @@ void UpstreamLeg::abort() {
 }
 
 Task<Outcome> UpstreamLeg::open() {
+  if (body_.refusal != nullptr) co_return Outcome{OutcomeClass::kUnsupported, 0, body_.refusal->message};
   if (!target_.backend->condition().gate().try_enter(ticket_, priority_, now())) {
     Outcome waited = co_await wait_for_turn();
     if (waited.cls != OutcomeClass::kAnswered) co_return waited;
@@ -196,30 +197,32 @@ Task<Outcome> UpstreamLeg::ask_once(std::shared_ptr<http::ClientConnection> kept
     connect_ms_ = to_ms(now() - from);
   }
 
-  const std::string_view body = ask_.request.body;
+  const std::string_view body = body_.text;
+  const api::ChatRequest& request = *body_.request;
   std::array<asio::const_buffer, 4> few{asio::const_buffer(), buffer(body)};  // nothing is allocated
   std::span<asio::const_buffer> buffers(few.data(), 2);
   std::vector<api::Edit> edits;
   std::vector<asio::const_buffer> many;
   if (resumption_ != nullptr) {
-    edits = api::continuation_edits(ask_.chat, *resumption_);
+    edits = api::continuation_edits(request, *resumption_);
     append_thinking_off(edits);
   }
-  if (asks_for_stream_ && !ask_.chat.stream) api::append_streaming_edits(ask_.chat, edits);
+  if (asks_for_stream_ && !ask_.chat.stream) api::append_streaming_edits(request, edits);
   if (!edits.empty()) {
-    if (!target_.quoted_model.empty())
-      edits.push_back({ask_.chat.model_begin, ask_.chat.model_end, target_.quoted_model});
+    if (!target_.quoted_model.empty()) edits.push_back({request.model_begin, request.model_end, target_.quoted_model});
     many.emplace_back();
     for (const std::string_view piece : api::splice(body, edits)) many.push_back(buffer(piece));
     buffers = many;
   } else if (!target_.quoted_model.empty()) {
-    few = {asio::const_buffer(), buffer(body.substr(0, ask_.chat.model_begin)), buffer(target_.quoted_model),
-           buffer(body.substr(ask_.chat.model_end))};
+    few = {asio::const_buffer(), buffer(body.substr(0, request.model_begin)), buffer(target_.quoted_model),
+           buffer(body.substr(request.model_end))};
     buffers = few;
   }
-  const std::string head = request_head(
-      *target_.backend, resumption_ != nullptr ? target_.backend->resume_head() : target_.backend->chat_head(),
-      ask_.request.headers, asio::buffer_size(buffers), ask_.request_id);
+  const backend::Backend& backend = *target_.backend;
+  const api::Endpoint endpoint = body_.format->endpoint();
+  const std::string head =
+      request_head(backend, resumption_ != nullptr ? backend.resume_head(endpoint) : backend.head(endpoint),
+                   ask_.request.headers, asio::buffer_size(buffers), ask_.request_id, body_.dropped != nullptr);
   buffers.front() = buffer(head);
 
   if (!repeated_) {
@@ -247,8 +250,8 @@ Task<Outcome> UpstreamLeg::ask_once(std::shared_ptr<http::ClientConnection> kept
     co_return Outcome{OutcomeClass::kGarbage, 200, "a compressed answer, though none was asked for"};
   }
   if (asks_for_stream_) {
-    bool events = is_event_stream(content_type_);
-    if (!events) {
+    bool events = is_stream(content_type_, body_.format->framing());
+    if (!events && body_.format->framing() == api::Framing::kSse) {
       // Some servers call their stream application/json, or nothing at all: its first bytes tell.
       while (status == http::ClientStatus::kOk && upstream_->body().size() < kSniffed)
         status = co_await upstream_->receive(first_token_by_);
@@ -266,12 +269,12 @@ void UpstreamLeg::append_thinking_off(std::vector<api::Edit>& edits) const {
       target_.backend->thinking_switch(target_.quoted_model.empty() ? std::string_view(ask_.chat.model)
                                                                     : std::string_view(target_.quoted_model).substr(1));
   if (off == nullptr) return;
-  edits.push_back(api::member_edit(ask_.request.body, ask_.chat.object_end, off->object, off->name, off->value));
+  edits.push_back(api::member_edit(body_.text, body_.request->object_end, off->object, off->name, off->value));
 }
 
 Task<Outcome> UpstreamLeg::open_stream(http::ClientStatus received) {
   reader_.emplace(
-      format_, *upstream_,
+      *body_.format, *upstream_,
       StreamReader::Limits{first_token_by_, target_.timeouts.idle, ask_.deadline, ask_.limits.max_event,
                            Pace(target_.timeouts.min_tokens_per_second), target_.backend->settings().preset},
       received);
@@ -285,7 +288,7 @@ Task<Outcome> UpstreamLeg::read_whole(http::ClientStatus received) {
   while (status == http::ClientStatus::kOk) status = co_await upstream_->receive(first_token_by_);
   if (status != http::ClientStatus::kComplete) co_return connection_failed(status);
   const std::string_view body = upstream_->body();
-  const api::Answer answer = format_.read_answer(body);
+  const api::Answer answer = body_.format->read_answer(body);
   using Kind = api::Answer::Kind;
   switch (answer.kind) {
     case Kind::kError:
@@ -366,7 +369,7 @@ Task<Outcome> UpstreamLeg::read_refusal(http::ClientStatus received) {
   }
   // Byte for byte where it is JSON; a page of a proxy, or what cannot be read, is told in our own words.
   const std::string_view body = upstream_->body();
-  outcome.refusal.as_it_came = coding.empty() && api::is_json(body);
+  outcome.refusal.as_it_came = coding.empty() && body_.dropped == nullptr && api::is_json(body);
   if (!outcome.refusal.as_it_came && outcome.detail.empty()) {
     outcome.detail = !coding.empty()          ? "a refusal compressed as " + coding
                      : begins_like_html(body) ? std::string("an HTML page")

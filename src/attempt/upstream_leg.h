@@ -9,6 +9,7 @@
 #include "api/continuation.h"
 #include "attempt/context.h"
 #include "attempt/leg.h"
+#include "attempt/request_bodies.h"
 #include "attempt/stream_reader.h"
 #include "route/route_table.h"
 
@@ -17,8 +18,8 @@ namespace spillway::attempt {
 // What all Legs of an Exchange have in common.
 struct Ask {
   const http::Request& request;
-  const api::Format& format;
-  const api::ChatRequest& chat;
+  const api::ChatRequest& chat;  // as the client asks
+  RequestBodies& bodies;
   Deadline deadline;
   const config::Limits& limits;
   std::string_view request_id;  // goes upstream
@@ -44,7 +45,7 @@ class UpstreamLeg final : public Leg {
   [[nodiscard]] std::string_view body() const override;
   [[nodiscard]] const StreamFacts& facts() const override { return reader_ ? reader_->facts() : no_facts_; }
   [[nodiscard]] bool streams() const override { return reader_.has_value(); }
-  [[nodiscard]] const api::Format& format() const override { return format_; }
+  [[nodiscard]] const api::Format& format() const override { return *body_.format; }
   [[nodiscard]] bool asks_for_stream() const override { return asks_for_stream_; }
   [[nodiscard]] double first_token_ms() const override { return first_token_ms_; }
   [[nodiscard]] Record record() const override;
@@ -65,7 +66,7 @@ class UpstreamLeg final : public Leg {
   const Context& context_;
   const route::Target& target_;
   const Ask& ask_;
-  const api::Format& format_;
+  const RequestBody body_;
   const api::Resumption* resumption_;
   std::shared_ptr<http::ClientConnection> upstream_;
   admit::Ticket ticket_;

@@ -16,8 +16,21 @@ constexpr std::size_t kLeastSecret = 6;  // bytes
 
 }  // namespace
 
-std::string chat_path(const http::Url& base_url) {
-  return (base_url.path.empty() ? "/v1" : base_url.path) + "/chat/completions";
+std::string path_of(const http::Url& base_url, api::Endpoint endpoint) {
+  const api::EndpointRow& row = api::row_of(endpoint);
+  std::string base = base_url.path;
+  const auto ends_with = [&](std::string_view end) { return base.ends_with(end); };
+  switch (row.dialect) {
+    case Dialect::kOpenAi: return (base.empty() ? "/v1" : base) + std::string(row.path.substr(3));
+    case Dialect::kAnthropic:
+      if (ends_with("/v1")) base.resize(base.size() - 3);
+      break;
+    case Dialect::kOllama:
+      if (ends_with("/v1")) base.resize(base.size() - 3);
+      if (ends_with("/api")) base.resize(base.size() - 4);
+      break;
+  }
+  return base + std::string(row.path);
 }
 
 Result<std::shared_ptr<Backend>> Backend::make(const config::Backend& settings, record::ThreadMetrics& metrics,
@@ -42,25 +55,42 @@ Result<std::shared_ptr<Backend>> Backend::make(const config::Backend& settings, 
 }
 
 void Backend::render_head(std::string_view key) {
-  chat_head_ = "POST " + chat_path(origin_.url) + " HTTP/1.1\r\nHost: " + origin_.url.authority() +
-               "\r\nContent-Type: application/json\r\nAccept-Encoding: identity\r\n";
+  std::string fields = " HTTP/1.1\r\nHost: " + origin_.url.authority() +
+                       "\r\nContent-Type: application/json\r\nAccept-Encoding: identity\r\n";
   secrets_.clear();
-  const std::size_t fields_begin = chat_head_.find("\r\n");
+  const config::Preset* const preset = config::find_preset(settings_.preset);
   if (!key.empty()) {
-    chat_head_.append("Authorization: Bearer ").append(key).append("\r\n");
+    const bool bearer = settings_.kind != Dialect::kAnthropic ||
+                        (preset != nullptr && preset->anthropic_key == config::KeyField::kBearer);
+    fields.append(bearer ? "Authorization: Bearer " : "x-api-key: ").append(key).append("\r\n");
     learn_secret(key);
   }
   for (const auto& [name, value] : settings_.headers) {
-    chat_head_.append(name).append(": ").append(value.value).append("\r\n");
+    fields.append(name).append(": ").append(value.value).append("\r\n");
     if (value.source.empty() && !config::names_a_secret(name)) continue;
     learn_secret(value.value);
     // "Bearer SECRET": an upstream repeats only the secret.
     learn_secret(std::string_view(value.value).substr(value.value.rfind(' ') + 1));
   }
-  const config::Preset* const preset = config::find_preset(settings_.preset);
-  if (preset != nullptr && !preset->resume_path.empty() && (origin_.url.path.empty() || origin_.url.path == "/v1"))
-    resume_head_ =
-        "POST " + std::string(preset->resume_path) + "/chat/completions HTTP/1.1" + chat_head_.substr(fields_begin);
+  for (const api::EndpointRow& row : api::endpoints()) {
+    if (row.dialect != settings_.kind) continue;
+    heads_[static_cast<std::size_t>(row.endpoint)] = "POST " + path_of(origin_.url, row.endpoint) + fields;
+  }
+  if (preset != nullptr && !preset->resume_path.empty() && settings_.kind == Dialect::kOpenAi &&
+      (origin_.url.path.empty() || origin_.url.path == "/v1"))
+    resume_head_ = "POST " + std::string(preset->resume_path) + "/chat/completions" + fields;
+}
+
+api::Recipient Backend::recipient(std::string_view model) const {
+  const config::Traits traits = config::find_traits(is_local() ? settings_.engine : settings_.preset, model);
+  api::Recipient out;
+  out.open_sampling = traits.open_sampling;
+  out.takes_reasoning = traits.takes_reasoning;
+  out.takes_effort = traits.takes_effort;
+  out.max_completion_tokens = traits.max_completion_tokens;
+  out.may_be_silenced = traits.may_be_silenced;
+  out.fixed_sampling = traits.fixed_sampling;
+  return out;
 }
 
 std::vector<api::ResumeForm> Backend::resume_forms(std::string_view model, TimePoint at) const {
@@ -74,6 +104,7 @@ std::vector<api::ResumeForm> Backend::resume_forms(std::string_view model, TimeP
       forms.push_back(*api::resume_form_of(preset->resume));
     } else {
       forms = {ResumeForm::kContinueFinalMessage, ResumeForm::kPrefix, ResumeForm::kPartial};
+      if (settings_.kind != Dialect::kOpenAi) forms = {ResumeForm::kAssistant};
     }
     if (forms.back() != ResumeForm::kAsk) forms.push_back(ResumeForm::kAsk);
     std::erase_if(forms, [&](ResumeForm form) { return condition_->resume_memory().has_failed(model, form, at); });

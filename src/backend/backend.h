@@ -1,12 +1,14 @@
 // A Backend as one thread uses it: where it is, how it is asked, whether a local one is there yet.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "api/continuation.h"
+#include "api/format.h"
+#include "api/resumption.h"
 #include "backend/condition.h"
 #include "base/result.h"
 #include "config/config.h"
@@ -44,11 +46,17 @@ class Backend {
   [[nodiscard]] Condition& condition() { return *condition_; }
   [[nodiscard]] const http::Origin& origin() const { return origin_; }
 
-  // Request line and header of a chat completion up to where per-request fields follow: method,
-  // path, Host, credentials, content type, the Backend's own `headers`. Lines end in CRLF.
-  [[nodiscard]] const std::string& chat_head() const { return chat_head_; }
+  // Request line and header of a request at `endpoint`, which is one of its Dialect, up to where per-request fields
+  // follow: method, path, Host, credentials, content type, the Backend's own `headers`. Lines end in CRLF.
+  [[nodiscard]] const std::string& head(api::Endpoint endpoint) const {
+    return heads_[static_cast<std::size_t>(endpoint)];
+  }
   // The same for an answer that is continued, where that has a path of its own.
-  [[nodiscard]] const std::string& resume_head() const { return resume_head_.empty() ? chat_head_ : resume_head_; }
+  [[nodiscard]] const std::string& resume_head(api::Endpoint endpoint) const {
+    return resume_head_.empty() ? head(endpoint) : resume_head_;
+  }
+  // What it takes of a request for `model` that a client wrote in another Dialect.
+  [[nodiscard]] api::Recipient recipient(std::string_view model) const;
   // How to ask it to go on, in the order in which to try: what the Config says, else what its preset or engine knows,
   // else what is most common; without what was found not to work with `model`. From scratch is always left, so it is
   // not named, unless the Config says it; kNone: not at all.
@@ -84,7 +92,7 @@ class Backend {
   record::BackendSeries& series_;
   std::shared_ptr<Condition> condition_;
   http::Origin origin_;
-  std::string chat_head_;
+  std::array<std::string, api::kEndpoints> heads_;  // empty: of another Dialect
   std::string resume_head_;
   std::vector<std::string> secrets_;  // longest first
   LocalStatus local_;
@@ -93,8 +101,7 @@ class Backend {
 // What it may be given at once, as the Config has it.
 admit::Gate::Settings gate_settings(const config::Backend& backend, const config::Limits& limits);
 
-// "/v1/chat/completions" for a base URL without a path; otherwise that path and "/chat/completions",
-// as the SDKs build it.
-std::string chat_path(const http::Url& base_url);
+// Where `endpoint` is below a base URL: with and without the /v1 (or /api) that its SDKs have there or not.
+std::string path_of(const http::Url& base_url, api::Endpoint endpoint);
 
 }  // namespace spillway::backend

@@ -421,7 +421,8 @@ void Rehearsal::take_attempts(const fs::path& log) {
     auto& tried = by_id[parsed.value("request_id", "")];
     for (const auto& attempt : parsed["attempts"]) {
       const std::string cls = attempt.value("class", "");
-      tried.push_back({attempt.value("backend", ""), cls, attempt.value("events", std::uint64_t{0}), cls != "shed"});
+      tried.push_back({attempt.value("backend", ""), cls, attempt.value("events", std::uint64_t{0}),
+                       cls != "shed" && cls != "unsupported"});
     }
   }
   for (bench::Drilled& request : drill_.with) {

@@ -52,11 +52,6 @@ void check_provider(const Placed<Backend>& backend, const Server& server, Proble
   } else {
     check_not_itself(backend, server, problems);
   }
-  if (value.kind != Dialect::kOpenAi) {
-    problems.add(backend.of(backend.has("kind") ? "kind" : "preset"),
-                 "the Dialect " + std::string(to_string(value.kind)) + " is not available in this version",
-                 "use the provider's OpenAI-compatible API: kind = \"openai\", with its base_url");
-  }
   for (const std::string_view key : engine_keys()) {
     if (backend.has(key)) {
       problems.add(backend.of(key), std::string(key) + " is for a local backend, one with an engine",

@@ -96,7 +96,8 @@ void complete_backend(Placed<Backend>& backend, Sources& sources, Problems& prob
   if (const Preset* const preset = find_preset(value.preset)) {
     if (!backend.has("kind")) value.kind = preset->kind;
     // An empty text is as good as none, as with every other option.
-    if (value.base_url.empty() && !value.is_local()) value.base_url = preset->base_url;
+    if (value.base_url.empty() && !value.is_local())
+      value.base_url = value.kind == Dialect::kAnthropic ? preset->anthropic_base_url : preset->base_url;
     if (!backend.has("tier")) value.tier = preset->tier;
     if (value.region.empty()) value.region = preset->region;
     if (!backend.has("api_key") && !preset->key_variable.empty() && !value.is_local()) {

@@ -13,11 +13,11 @@ namespace {
 // help.aliyun.com/zh/model-studio, and the servers' READMEs.
 constexpr std::array<Preset, 9> kPresets{{
     {"deepseek", Dialect::kOpenAi, "https://api.deepseek.com/v1", Tier::kCloud, "cn", "DEEPSEEK_API_KEY",
-     "deepseek-flash", "2026-11-15", "prefix", "/beta"},
+     "deepseek-flash", "2026-11-15", "prefix", "/beta", "https://api.deepseek.com/anthropic"},
     {"openai", Dialect::kOpenAi, "https://api.openai.com/v1", Tier::kCloud, "us", "OPENAI_API_KEY", "gpt-6.2-sol",
      "2026-11-18", "ask"},
-    {"anthropic", Dialect::kAnthropic, "https://api.anthropic.com", Tier::kCloud, "us", "ANTHROPIC_API_KEY", "",
-     "2026-11-24", "ask"},
+    {"anthropic", Dialect::kAnthropic, "https://api.anthropic.com", Tier::kCloud, "us", "ANTHROPIC_API_KEY",
+     "claude-haiku-5-5", "2026-11-24", "ask", "", "https://api.anthropic.com"},
     {"dashscope", Dialect::kOpenAi, "https://dashscope.aliyuncs.com/compatible-mode/v1", Tier::kCloud, "cn",
      "DASHSCOPE_API_KEY", "qwen4-max", "2026-11-17", "partial"},
     {"zhipu", Dialect::kOpenAi, "https://open.bigmodel.cn/api/paas/v4", Tier::kCloud, "cn", "ZHIPU_API_KEY",
@@ -52,6 +52,32 @@ constexpr ThinkingRow kThinking[] = {
     {"ollama", "", {"", "reasoning_effort", R"("none")"}},
     {"llama.cpp", "", {"chat_template_kwargs", "enable_thinking", "false"}},
     {"vllm", "", {"chat_template_kwargs", "enable_thinking", "false"}},
+};
+
+// The first row of the preset whose `model` the model's name begins with; a preset without a row has none of it.
+struct TraitsRow {
+  std::string_view preset;
+  std::string_view model;
+  Traits traits;
+};
+
+// platform.openai.com/docs/guides/reasoning, platform.claude.com/docs (migration guides of Claude 5.5),
+// api-docs.deepseek.com/guides/thinking_mode, platform.moonshot.cn/docs, the servers' READMEs; read 2026-11-24.
+constexpr TraitsRow kTraits[] = {
+    {"openai",
+     "",
+     {.takes_reasoning = false, .takes_effort = true, .max_completion_tokens = true, .fixed_sampling = true}},
+    {"anthropic", "claude-haiku-5-5", {.may_be_silenced = true, .fixed_sampling = true}},
+    {"anthropic", "claude-opus-5-5", {.fixed_sampling = true}},
+    {"anthropic", "claude-sonnet-5-5", {.fixed_sampling = true}},
+    {"anthropic", "", {.may_be_silenced = true}},
+    {"deepseek", "", {.takes_effort = true, .may_be_silenced = true}},
+    {"dashscope", "", {.takes_effort = true, .may_be_silenced = true}},
+    {"zhipu", "", {.takes_effort = true}},
+    {"moonshot", "", {.takes_effort = true, .max_completion_tokens = true, .fixed_sampling = true}},
+    {"ollama", "", {.takes_effort = true, .may_be_silenced = true}},
+    {"llama.cpp", "", {.open_sampling = true}},
+    {"vllm", "", {.open_sampling = true}},
 };
 
 // The first row of the preset whose `model` the model's name begins with. From the providers' price pages, 2026-11-24.
@@ -95,6 +121,13 @@ std::optional<Price> price_of(const Target& target, const Backend& backend) {
   if (!known && (!target.input_price || !target.output_price)) return std::nullopt;
   const Price base = known.value_or(Price{});
   return Price{target.input_price.value_or(base.input), target.output_price.value_or(base.output)};
+}
+
+Traits find_traits(std::string_view preset, std::string_view model) {
+  for (const TraitsRow& row : kTraits) {
+    if (row.preset == preset && model.starts_with(row.model)) return row.traits;
+  }
+  return {};
 }
 
 std::span<const Preset> presets() { return kPresets; }

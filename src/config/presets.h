@@ -12,6 +12,9 @@ namespace spillway::config {
 struct Target;
 struct Backend;
 
+// How a key is sent.
+enum class KeyField { kBearer, kApiKey };  // "Authorization: Bearer KEY", "x-api-key: KEY"
+
 struct Preset {
   std::string_view name;
   Dialect kind;
@@ -25,6 +28,8 @@ struct Preset {
   // Where its own host is asked to continue, in place of the base URL's path "" or "/v1"; empty: where it is asked
   // first.
   std::string_view resume_path = {};
+  std::string_view anthropic_base_url = {};  // for kind = "anthropic"; empty: it does not speak that
+  KeyField anthropic_key = KeyField::kApiKey;
 };
 
 // In the order in which the embedded default asks them.
@@ -43,6 +48,17 @@ std::optional<Price> price_of(const Target& target, const Backend& backend);
 
 // Null: there is none of that name.
 const Preset* find_preset(std::string_view name);
+
+// What a model takes of a request that was written for another API.
+struct Traits {
+  bool open_sampling = false;          // top_k, min_p and the like, in OpenAI's form
+  bool takes_reasoning = true;         // its reasoning of earlier turns
+  bool takes_effort = false;           // reasoning_effort
+  bool max_completion_tokens = false;  // in place of max_tokens
+  bool may_be_silenced = false;        // its thinking can be switched off
+  bool fixed_sampling = false;         // temperature and top_p are refused
+};
+Traits find_traits(std::string_view preset, std::string_view model);
 
 // A member of a request that switches a model's thinking off: a name at the top, or there the name of an object and a
 // name in it; and the value, as JSON text.

@@ -336,7 +336,7 @@ const Options<Backend>& backend_options() {
                                                  : Dialect::kOllama;
             },
             [](const Backend& from) { return std::string(to_string(from.kind)); },
-            "The Dialect that it speaks. Only openai in this version."),
+            "The Dialect that it speaks: clients of any other are translated."),
         text<Backend>("base_url", FIELD(base_url), "URL", "As an SDK would have it; with and without /v1 both work."),
         api_key_option(),
         choice<Backend>(

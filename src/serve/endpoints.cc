@@ -12,7 +12,6 @@ namespace spillway::serve {
 
 namespace {
 
-constexpr std::string_view kChat = "/v1/chat/completions";
 constexpr std::string_view kModels = "/v1/models";
 constexpr std::string_view kModelPrefix = "/v1/models/";
 
@@ -38,6 +37,12 @@ std::string percent_decoded(std::string_view text) {
     }
   }
   return out;
+}
+
+// In whose shape a client of that path expects its errors.
+Dialect dialect_of(std::string_view path) {
+  if (path.starts_with("/v1/messages")) return Dialect::kAnthropic;
+  return path.starts_with("/api/") ? Dialect::kOllama : Dialect::kOpenAi;
 }
 
 bool can_serve(const route::Route& route) {
@@ -87,7 +92,7 @@ void answer_preflight(http::ResponseWriter& response, const http::Request& reque
 // In the order in which they protect: whoever may not ask learns nothing of what is here.
 std::optional<http::EarlyAnswer> Endpoints::on_head(http::ResponseWriter& response, const http::Request& head) {
   if (const auto refusal = current_.origins->check(head.headers))
-    return early(refusal->status, refusal->code, refusal->message);
+    return early(dialect_of(head.path), refusal->status, refusal->code, refusal->message);
   if (const std::string_view origin = head.headers.get("origin"); !origin.empty()) {
     allow_page(response, origin);
     if (head.method == http::Method::kOptions && head.headers.has("access-control-request-method")) {
@@ -96,27 +101,29 @@ std::optional<http::EarlyAnswer> Endpoints::on_head(http::ResponseWriter& respon
     }
   }
   const std::string_view path = head.path;
+  const api::EndpointRow* const endpoint = api::find_endpoint(path);
   std::string_view allowed;
   if (path == "/healthz" || path == "/readyz" || path == kModels || path.starts_with(kModelPrefix)) {
     if (!is_read(head)) allowed = "GET, HEAD";
-  } else if (path == kChat) {
+  } else if (endpoint != nullptr) {
     if (head.method != http::Method::kPost) allowed = "POST";
   } else {
-    return early(404, "not_found",
-                 "there is no " + std::string(path.substr(0, 200)) +
-                     " here; this version serves POST /v1/chat/completions, GET /v1/models, /healthz and /readyz");
+    return early(
+        dialect_of(path), 404, "not_found",
+        "there is no " + std::string(path.substr(0, 200)) + " here; docs/dialects.md lists what this gateway serves");
   }
   if (!allowed.empty()) {
     response.add_header("Allow", allowed);
-    return early(405, "method_not_allowed", std::string(path.substr(0, 200)) + " allows only " + std::string(allowed));
+    return early(dialect_of(path), 405, "method_not_allowed",
+                 std::string(path.substr(0, 200)) + " allows only " + std::string(allowed));
   }
   if (path == "/healthz" || path == "/readyz") return std::nullopt;
   if (const auto refusal = admit::check_api_key(current_.config->server, head.headers))
-    return early(refusal->status, refusal->code, refusal->message);
+    return early(dialect_of(head.path), refusal->status, refusal->code, refusal->message);
   const std::string_view coding = head.headers.get("content-encoding");
-  if (path == kChat && !coding.empty() && !equals_ignore_case(coding, "identity")) {
+  if (endpoint != nullptr && !coding.empty() && !equals_ignore_case(coding, "identity")) {
     response.add_header("Accept-Encoding", "identity");
-    return early(415, "invalid_request",
+    return early(dialect_of(path), 415, "invalid_request",
                  "the body is encoded as " + std::string(coding.substr(0, 60)) +
                      ", which this gateway does not decode; send it as it is, without Content-Encoding");
   }
@@ -124,9 +131,9 @@ std::optional<http::EarlyAnswer> Endpoints::on_head(http::ResponseWriter& respon
 }
 
 Task<> Endpoints::handle(http::ServerConnection& connection, const http::Request& request) {
-  if (request.path == kChat) {
+  if (const api::EndpointRow* const endpoint = api::find_endpoint(request.path)) {
     attempt::Exchange exchange(context_, current_.table, current_.config, connection, request,
-                               api::format_of(api::Endpoint::kChat));
+                               api::format_of(endpoint->endpoint));
     co_await exchange.run();
   } else if (request.path == "/healthz") {
     co_await connection.response().send(200, "application/json", R"({"status":"ok"})");
@@ -156,8 +163,8 @@ Task<> Endpoints::models(http::ServerConnection& connection, const http::Request
     co_await connection.response().send(200, "application/json", body);
     co_return;
   }
-  const http::EarlyAnswer missing =
-      early(404, "model_not_found", "there is no model \"" + wanted + "\"; GET /v1/models lists those that are");
+  const http::EarlyAnswer missing = early(dialect_of(request.path), 404, "model_not_found",
+                                          "there is no model \"" + wanted + "\"; GET /v1/models lists those that are");
   co_await connection.response().send(missing.status, missing.content_type, missing.body);
 }
 
@@ -178,9 +185,9 @@ Task<> Endpoints::readiness(http::ServerConnection& connection) {
   co_await connection.response().send(503, "application/json", body);
 }
 
-http::EarlyAnswer Endpoints::early(int status, std::string_view code, std::string message) {
+http::EarlyAnswer Endpoints::early(Dialect dialect, int status, std::string_view code, std::string message) {
   context_.metrics.refused_requests.add();
-  return {status, "application/json", api::render_error(Dialect::kOpenAi, {status, code, std::move(message)})};
+  return {status, "application/json", api::render_error(dialect, {status, code, std::move(message)})};
 }
 
 std::string Endpoints::render_failure(int status, std::string_view what) {

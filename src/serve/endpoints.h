@@ -29,7 +29,7 @@ class Endpoints : public http::Handler {
   std::string render_failure(int status, std::string_view what) override;
 
  private:
-  http::EarlyAnswer early(int status, std::string_view code, std::string message);
+  http::EarlyAnswer early(Dialect dialect, int status, std::string_view code, std::string message);
   Task<> models(http::ServerConnection& connection, const http::Request& request);
   Task<> readiness(http::ServerConnection& connection);
 

@@ -28,7 +28,7 @@ TEST(ApiError, openai_param_is_null_where_no_field_is_at_fault) {
 TEST(ApiError, anthropic_and_ollama_have_their_own_shapes) {
   const ApiError error{404, "no_target", "nobody \"here\""};
   EXPECT_EQ(json::parse(render_error(Dialect::kAnthropic, error)),
-            json({{"type", "error"}, {"error", {{"type", "invalid_request_error"}, {"message", "nobody \"here\""}}}}));
+            json({{"type", "error"}, {"error", {{"type", "not_found_error"}, {"message", "nobody \"here\""}}}}));
   EXPECT_EQ(json::parse(render_error(Dialect::kOllama, error)), json({{"error", "nobody \"here\""}}));
 }
 

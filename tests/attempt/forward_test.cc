@@ -19,7 +19,7 @@ class Forward : public ::testing::Test {
   }
   std::string request(const http::Headers& client) {
     const auto backend = make();
-    return request_head(*backend, backend->chat_head(), client, 42, "id-1");
+    return request_head(*backend, backend->head(api::Endpoint::kChat), client, 42, "id-1");
   }
 
   std::string response(const http::Headers& upstream) {
@@ -104,7 +104,7 @@ TEST_F(Forward, all_others_stay_here) {
 TEST_F(Forward, what_the_config_names_goes_on_too) {
   const auto backend = make({}, {"X-Team", "x-forwarded-for"});
   const std::string head =
-      request_head(*backend, backend->chat_head(),
+      request_head(*backend, backend->head(api::Endpoint::kChat),
                    fields({{"x-team", "blue"}, {"X-Forwarded-For", "10.0.0.1"}, {"x-teams", "no"}}), 1, "id-1");
   EXPECT_NE(head.find("\r\nx-team: blue\r\nX-Forwarded-For: 10.0.0.1\r\n"), std::string::npos) << head;
   EXPECT_EQ(head.find("x-teams"), std::string::npos);
@@ -129,8 +129,8 @@ TEST_F(Forward, what_any_of_several_connection_fields_names_stays_here) {
 
 TEST_F(Forward, the_backends_own_fields_win) {
   const auto backend = make({{"User-Agent", {"", "own"}}, {"X-Extra", {"", "1"}}, {"X-Request-Id", {"", "fixed"}}});
-  const std::string head =
-      request_head(*backend, backend->chat_head(), fields({{"user-agent", "client"}, {"x-extra", "2"}}), 1, "id-1");
+  const std::string head = request_head(*backend, backend->head(api::Endpoint::kChat),
+                                        fields({{"user-agent", "client"}, {"x-extra", "2"}}), 1, "id-1");
   EXPECT_EQ(head.find("id-1"), std::string::npos);
   EXPECT_EQ(head.find("client"), std::string::npos);
   EXPECT_NE(head.find("\r\nUser-Agent: own\r\nX-Extra: 1\r\n"), std::string::npos) << head;

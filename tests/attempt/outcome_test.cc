@@ -39,6 +39,7 @@ constexpr Row kTable[] = {
     {C::kMismatch, "mismatch", Blame::kNobody, false, true},
     {C::kOutrun, "outrun", Blame::kNobody, false, false},
     {C::kShed, "shed", Blame::kNobody, true, false},
+    {C::kUnsupported, "unsupported", Blame::kNobody, true, false},
     {C::kAbandoned, "abandoned", Blame::kNobody, false, false},
 };
 

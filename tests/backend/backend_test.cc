@@ -7,7 +7,9 @@
 namespace spillway::backend {
 namespace {
 
-std::string path_of(const std::string& base_url) { return chat_path(*http::parse_url(base_url)); }
+std::string path_of(const std::string& base_url) {
+  return backend::path_of(*http::parse_url(base_url), api::Endpoint::kChat);
+}
 
 TEST(ChatPath, is_what_an_sdk_with_that_base_url_asks_for) {
   EXPECT_EQ(path_of("https://api.deepseek.com"), "/v1/chat/completions");
@@ -104,7 +106,7 @@ TEST_F(Backends, the_head_names_path_host_key_and_own_headers) {
   settings.api_key.value = "sk-1";
   settings.headers = {{"X-Org", {"", "o"}}, {"User-Agent", {"", "mine"}}};
   const auto backend = make(settings);
-  EXPECT_EQ(backend->chat_head(),
+  EXPECT_EQ(backend->head(api::Endpoint::kChat),
             "POST /v1/chat/completions HTTP/1.1\r\nHost: api.example.com:8080\r\nContent-Type: application/json\r\n"
             "Accept-Encoding: identity\r\nAuthorization: Bearer sk-1\r\nUser-Agent: mine\r\nX-Org: o\r\n");
   EXPECT_TRUE(backend->overrides("user-agent"));
@@ -135,8 +137,8 @@ TEST_F(Backends, without_a_key_there_is_no_authorization) {
   settings.name = "cloud";
   settings.base_url = "http://[::1]";
   const auto backend = make(settings);
-  EXPECT_EQ(backend->chat_head().find("Authorization"), std::string::npos);
-  EXPECT_NE(backend->chat_head().find("\r\nHost: [::1]\r\n"), std::string::npos);
+  EXPECT_EQ(backend->head(api::Endpoint::kChat).find("Authorization"), std::string::npos);
+  EXPECT_NE(backend->head(api::Endpoint::kChat).find("\r\nHost: [::1]\r\n"), std::string::npos);
 }
 
 TEST_F(Backends, tls_is_set_up_for_https_alone) {
@@ -176,8 +178,8 @@ TEST_F(Backends, a_local_one_is_asked_where_its_replica_listens) {
   tell(*backend, LocalStatus::State::kReady, 4567, "secret");
   EXPECT_TRUE(backend->ready());
   EXPECT_EQ(backend->origin().url.port, 4567);
-  EXPECT_NE(backend->chat_head().find("Host: 127.0.0.1:4567\r\n"), std::string::npos);
-  EXPECT_NE(backend->chat_head().find("Authorization: Bearer secret\r\n"), std::string::npos);
+  EXPECT_NE(backend->head(api::Endpoint::kChat).find("Host: 127.0.0.1:4567\r\n"), std::string::npos);
+  EXPECT_NE(backend->head(api::Endpoint::kChat).find("Authorization: Bearer secret\r\n"), std::string::npos);
   const std::string before = backend->origin().key;
   tell(*backend, LocalStatus::State::kReady, 4567, "another");
   EXPECT_NE(backend->origin().key, before);

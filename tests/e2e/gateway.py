@@ -82,6 +82,11 @@ def openai_backend(name: str, port_or_url: int | str, **more) -> dict:
     return {"name": name, "kind": "openai", "base_url": url, **more}
 
 
+def backend_of(kind: str, name: str, port: int, **more) -> dict:
+    """A Backend of any Dialect, with the base_url that its own SDK would have."""
+    return {"name": name, "kind": kind, "base_url": f"http://127.0.0.1:{port}" + ("/v1" if kind == "openai" else ""), **more}
+
+
 def local_backend(model: str, **more) -> dict:
     return {"name": "local", "engine": "llama.cpp", "model": model, "tier": "edge", "context": 2048, **more}
 

@@ -4,6 +4,8 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "api/event_text.h"
+
 namespace spillway::api::openai {
 
 namespace {
@@ -53,20 +55,6 @@ void merge(Json& into, const Json& from, std::string_view key) {
   } else if (!(into.is_string() && stays(key) && !into.get_ref<const std::string&>().empty())) {
     into = from;
   }
-}
-
-// The `data` of an event, its lines joined.
-std::string data_of(std::string_view event) {
-  std::string out;
-  while (!event.empty()) {
-    const std::size_t end = std::min(event.find_first_of("\r\n"), event.size());
-    std::string_view line = event.substr(0, end);
-    event.remove_prefix(std::min(end + 1, event.size()));
-    if (!line.starts_with("data:")) continue;
-    line.remove_prefix(line.starts_with("data: ") ? 6 : 5);
-    out.append(out.empty() ? "" : "\n").append(line);
-  }
-  return out;
 }
 
 }  // namespace
@@ -120,16 +108,10 @@ AnswerAssembler::AnswerAssembler() : state_(std::make_unique<State>()) {}
 AnswerAssembler::~AnswerAssembler() = default;
 
 void AnswerAssembler::feed(std::string_view events) {
-  while (!events.empty()) {
-    // Events end with an empty line, in any of the three forms.
-    std::size_t end = events.size();
-    for (const std::string_view mark : {"\n\n", "\n\r\n", "\r\r"}) {
-      if (const std::size_t at = events.find(mark); at != std::string_view::npos) end = std::min(end, at + mark.size());
-    }
-    const Json chunk = Json::parse(data_of(events.substr(0, end)), nullptr, /*allow_exceptions=*/false);
+  for_each_data(events, [&](const std::string& data) {
+    const Json chunk = Json::parse(data, nullptr, /*allow_exceptions=*/false);
     if (chunk.is_object()) state_->add(chunk);
-    events.remove_prefix(end);
-  }
+  });
 }
 
 std::string AnswerAssembler::answer() const {

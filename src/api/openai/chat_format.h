@@ -11,6 +11,9 @@ class ChatFormat final : public Format {
   constexpr ChatFormat() : Format(Endpoint::kChat, Framing::kSse) {}
 
   [[nodiscard]] std::variant<ChatRequest, ApiError> decode(std::string_view body) const override;
+  [[nodiscard]] Refusal read_request(JsonTree::Value body, Conversation& into) const override;
+  [[nodiscard]] Refusal write_request(const Conversation& chat, const Recipient& recipient, std::string& out,
+                                      std::vector<std::string>& dropped) const override;
   Chunk read_event(std::string_view type, std::string_view data, StreamFacts& facts) const override;
   [[nodiscard]] std::string missing_before(const Chunk& chunk, const StreamFacts& facts) const override;
   [[nodiscard]] Answer read_answer(std::string_view body) const override;

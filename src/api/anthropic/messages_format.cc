@@ -1,0 +1,380 @@
+#include "api/anthropic/messages_format.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "api/anthropic/message_assembler.h"
+#include "api/json_reading.h"
+#include "base/json_text.h"
+
+namespace spillway::api::anthropic {
+
+namespace {
+
+using Type = JsonTree::Type;
+using Value = JsonTree::Value;
+using Block = StreamFacts::Block;
+
+Finish finish_of(std::string_view word) {
+  if (word == "max_tokens" || word == "model_context_window_exceeded") return Finish::kLength;
+  if (word == "tool_use") return Finish::kToolCalls;
+  if (word == "stop_sequence") return Finish::kStopSequence;
+  if (word == "refusal") return Finish::kContentFilter;
+  return Finish::kStop;  // end_turn, pause_turn
+}
+
+std::string_view word_of(Finish finish) {
+  switch (finish) {
+    case Finish::kLength: return "max_tokens";
+    case Finish::kToolCalls: return "tool_use";
+    case Finish::kStopSequence: return "stop_sequence";
+    case Finish::kContentFilter: return "refusal";
+    case Finish::kStop: break;
+  }
+  return "end_turn";
+}
+
+Block block_of(std::string_view type) {
+  if (type == "text") return Block::kText;
+  if (type == "thinking" || type == "redacted_thinking") return Block::kThinking;
+  if (type == "tool_use") return Block::kToolUse;
+  return Block::kOther;
+}
+
+// What was read from a cache or written to one is not counted among its input_tokens.
+Usage read_usage(Value usage) {
+  Usage out;
+  const auto input = usage["input_tokens"].integer();
+  const auto read = usage["cache_read_input_tokens"].integer();
+  const auto written = usage["cache_creation_input_tokens"].integer();
+  if (input) out.input = *input + read.value_or(0) + written.value_or(0);
+  out.cached = read.value_or(-1);
+  out.cache_write = written.value_or(-1);
+  return out;
+}
+
+UpstreamError error_in(Value error) {
+  constexpr std::size_t kMost = 300;  // characters
+  return {error["message"].text().substr(0, kMost), error["type"].text().substr(0, kMost),
+          error["details"]["error_code"].text().substr(0, kMost)};
+}
+
+void begin(StreamFacts& facts) {
+  if (facts.choices.empty()) facts.choices.push_back({0, true, false, false, false});
+}
+
+void note_text(StreamFacts& facts, std::string_view escaped) {
+  if (facts.calls || escaped.empty()) return;
+  facts.text += json::unescaped(escaped);
+  if (facts.text.size() > StreamFacts::kMaxText) {
+    facts.opaque = true;
+    facts.text = std::string();
+  }
+}
+
+// A block begins. Some servers give all of it at once.
+void note_block(Value block, StreamFacts& facts, Chunk& chunk) {
+  facts.block = block_of(block["type"].escaped());
+  ++facts.blocks;
+  if (facts.block == Block::kToolUse) {
+    facts.calls = true;
+    facts.choices.front().tool_calls = true;
+    chunk.token = true;
+  } else if (facts.block == Block::kOther) {
+    facts.opaque = chunk.token = true;
+  } else {
+    note_text(facts, block["text"].escaped());
+    chunk.token = !block["text"].escaped().empty() || !block["thinking"].escaped().empty();
+  }
+}
+
+void note_delta(Value delta, StreamFacts& facts, Chunk& chunk) {
+  const std::string_view type = delta["type"].escaped();
+  if (type == "text_delta") {
+    note_text(facts, delta["text"].escaped());
+    chunk.token = !delta["text"].escaped().empty();
+  } else if (type == "thinking_delta") {
+    chunk.token = !delta["thinking"].escaped().empty();
+  } else if (type == "input_json_delta") {
+    chunk.token = !delta["partial_json"].escaped().empty();
+  }
+}
+
+void add_text(Parts& out, PartKind kind, std::string_view escaped) {
+  if (!escaped.empty()) out.push_back({.kind = kind, .text = std::string(escaped)});
+}
+
+class MessagesReader final : public PartReader {
+ public:
+  void read(std::string_view, std::string_view data, Parts& out) override {
+    if (!tree_.parse(data)) return;
+    const Value event = tree_.root();
+    const std::string_view type = event["type"].escaped();
+    if (type == "message_start") {
+      begin(event["message"], out);
+    } else if (type == "content_block_start") {
+      add_block(event["content_block"], out);
+    } else if (type == "content_block_delta") {
+      add_delta(event["delta"], out);
+    } else if (type == "message_delta") {
+      end(event["delta"], event["usage"], out);
+    }
+  }
+
+  void read_message(Value message, Parts& out) {
+    begin(message, out);
+    for (const Value block : message["content"]) {
+      add_block(block, out);
+      add_text(out, PartKind::kSignature, block["signature"].escaped());
+    }
+    end(message, message["usage"], out);
+  }
+
+ private:
+  static void begin(Value message, Parts& out) {
+    out.push_back({.kind = PartKind::kStart,
+                   .id = std::string(message["id"].escaped()),
+                   .name = std::string(message["model"].escaped())});
+    if (const Value usage = message["usage"]) out.push_back({.kind = PartKind::kUsage, .usage = read_usage(usage)});
+  }
+  void add_block(Value block, Parts& out) {
+    if (block["type"].escaped() == "tool_use") {
+      out.push_back({.kind = PartKind::kCall,
+                     .index = ++calls_,
+                     .id = std::string(block["id"].escaped()),
+                     .name = std::string(block["name"].escaped())});
+      if (const Value input = block["input"]; !input.empty())
+        out.push_back({.kind = PartKind::kArguments, .index = calls_, .text = escaped(input.raw())});
+      return;
+    }
+    add_text(out, PartKind::kText, block["text"].escaped());
+    add_text(out, PartKind::kReasoning, block["thinking"].escaped());
+  }
+  void add_delta(Value delta, Parts& out) {
+    const std::string_view type = delta["type"].escaped();
+    if (type == "text_delta") add_text(out, PartKind::kText, delta["text"].escaped());
+    if (type == "thinking_delta") add_text(out, PartKind::kReasoning, delta["thinking"].escaped());
+    if (type == "signature_delta") add_text(out, PartKind::kSignature, delta["signature"].escaped());
+    if (type == "input_json_delta" && !delta["partial_json"].escaped().empty())
+      out.push_back(
+          {.kind = PartKind::kArguments, .index = calls_, .text = std::string(delta["partial_json"].escaped())});
+  }
+  static void end(Value delta, Value usage, Parts& out) {
+    if (const std::string_view reason = delta["stop_reason"].escaped(); !reason.empty()) {
+      out.push_back({.kind = PartKind::kFinish,
+                     .finish = finish_of(reason),
+                     .text = std::string(delta["stop_sequence"].escaped())});
+    }
+    if (!usage) return;
+    Usage counted = read_usage(usage);
+    counted.output = usage["output_tokens"].integer().value_or(-1);
+    out.push_back({.kind = PartKind::kUsage, .usage = counted});
+  }
+
+  JsonTree tree_;
+  std::int64_t calls_ = -1;  // the index of the latest one
+};
+
+class MessagesWriter final : public StreamWriter {
+ public:
+  explicit MessagesWriter(WriterSettings settings) : settings_(std::move(settings)) {}
+
+  void go_on_from(const StreamFacts& facts) override {
+    started_ = true;
+    block_ = facts.block;
+    blocks_ = facts.blocks;
+    calls_ = facts.calls;
+    said_finish_ = facts.finished();
+  }
+
+  void append(std::string& out, const Part& part) override {
+    switch (part.kind) {
+      case PartKind::kStart: return start(out, part.id, part.name);
+      case PartKind::kText:
+      case PartKind::kRefusal:
+        open(out, Block::kText, R"({"type":"text","text":""})");
+        return delta(out, R"("text_delta","text":")", part.text);
+      case PartKind::kReasoning:
+        open(out, Block::kThinking, R"({"type":"thinking","thinking":"","signature":""})");
+        return delta(out, R"("thinking_delta","thinking":")", part.text);
+      case PartKind::kSignature:
+        if (block_ == Block::kThinking) delta(out, R"("signature_delta","signature":")", part.text);
+        return;
+      case PartKind::kCall:
+        close(out);
+        calls_ = true;
+        open(out, Block::kToolUse,
+             R"({"type":"tool_use","id":")" + (part.id.empty() ? "toolu_" + std::to_string(part.index) : part.id) +
+                 R"(","name":")" + part.name + R"(","input":{}})");
+        return;
+      case PartKind::kArguments:
+        if (block_ == Block::kToolUse) delta(out, R"("input_json_delta","partial_json":")", part.text);
+        return;
+      case PartKind::kLogprobs: return;
+      case PartKind::kFinish:
+        finish_ = part.finish;
+        stop_sequence_ = part.text;
+        return;
+      case PartKind::kUsage: return merge(part.usage);
+    }
+  }
+
+  void end(std::string& out) override {
+    start(out, {}, {});
+    close(out);
+    if (!said_finish_) {
+      const Finish finish = finish_.value_or(calls_ ? Finish::kToolCalls : Finish::kStop);
+      const bool has_sequence = finish == Finish::kStopSequence && !stop_sequence_.empty();
+      out += "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"";
+      out.append(finish == Finish::kStopSequence && !has_sequence ? "end_turn" : word_of(finish));
+      out += "\",\"stop_sequence\":";
+      out.append(has_sequence ? "\"" + stop_sequence_ + "\"" : "null").append("},\"usage\":{");
+      append_usage(out);
+      out += "}}\n\n";
+    }
+    out += "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+  }
+
+  void fail(std::string& out, const ApiError& error) override {
+    out.append("event: error\ndata: ").append(render_error(Dialect::kAnthropic, error)).append("\n\n");
+  }
+  std::string keep_alive() override { return ": keep-alive\n\n"; }
+  std::string note(std::string_view json) override { return ": spillway " + std::string(json) + "\n\n"; }
+
+ private:
+  void start(std::string& out, std::string_view id, std::string_view model) {
+    if (std::exchange(started_, true)) return;
+    out += "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"";
+    out.append(id.empty() ? escaped(settings_.id) : std::string(id));
+    out += R"(","type":"message","role":"assistant","model":")";
+    out.append(model.empty() ? escaped(settings_.model) : std::string(model));
+    out += R"(","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":0,"output_tokens":0}}})";
+    out += "\n\n";
+  }
+  void open(std::string& out, Block block, std::string_view content) {
+    start(out, {}, {});
+    if (block_ == block) return;
+    close(out);
+    block_ = block;
+    out +=
+        "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":" + std::to_string(blocks_++) +
+        ",\"content_block\":";
+    out.append(content).append("}\n\n");
+  }
+  void delta(std::string& out, std::string_view kind_and_name, std::string_view text) {
+    out += "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":";
+    out.append(std::to_string(blocks_ - 1)).append(",\"delta\":{\"type\":").append(kind_and_name).append(text);
+    out += "\"}}\n\n";
+  }
+  void close(std::string& out) {
+    if (std::exchange(block_, Block::kNone) == Block::kNone) return;
+    out +=
+        "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":" + std::to_string(blocks_ - 1) +
+        "}\n\n";
+  }
+  void append_usage(std::string& out) const {
+    const auto number = [](std::int64_t count) { return std::to_string(std::max<std::int64_t>(count, 0)); };
+    const std::int64_t apart = std::max<std::int64_t>(usage_.cached, 0) + std::max<std::int64_t>(usage_.cache_write, 0);
+    append_raw(out, "input_tokens", number(usage_.input - apart));
+    if (usage_.cached >= 0) append_raw(out, "cache_read_input_tokens", number(usage_.cached));
+    if (usage_.cache_write >= 0) append_raw(out, "cache_creation_input_tokens", number(usage_.cache_write));
+    append_raw(out, "output_tokens", number(usage_.output));
+  }
+  void merge(const Usage& usage) {
+    const auto take = [](std::int64_t& into, std::int64_t from) { into = from >= 0 ? from : into; };
+    take(usage_.input, usage.input);
+    take(usage_.cached, usage.cached);
+    take(usage_.cache_write, usage.cache_write);
+    take(usage_.output, usage.output);
+  }
+
+  WriterSettings settings_;
+  Block block_ = Block::kNone;
+  std::int64_t blocks_ = 0;
+  bool started_ = false;
+  bool calls_ = false;
+  bool said_finish_ = false;
+  std::optional<Finish> finish_;
+  std::string stop_sequence_;
+  Usage usage_;
+};
+
+}  // namespace
+
+std::variant<ChatRequest, ApiError> MessagesFormat::decode(std::string_view body) const {
+  auto decoded = decode_request(body, kChatShape);
+  // A stream always tells of its usage.
+  if (auto* request = std::get_if<ChatRequest>(&decoded)) request->usage_by_option = false;
+  return decoded;
+}
+
+Chunk MessagesFormat::read_event(std::string_view type, std::string_view data, StreamFacts& facts) const {
+  thread_local JsonTree tree;
+  Chunk chunk;
+  if (!tree.parse(without_white_space_behind(data))) return chunk;
+  const Value event = tree.root();
+  const std::string_view named = event["type"].escaped();
+  if (!named.empty()) type = named;
+  chunk.kind = Chunk::Kind::kChunk;
+  if (type == "message_start") {
+    const Value message = event["message"];
+    facts.id = message["id"].text();
+    facts.model = message["model"].text();
+    facts.input_tokens = read_usage(message["usage"]).input;
+    begin(facts);
+  } else if (type == "content_block_start") {
+    begin(facts);
+    note_block(event["content_block"], facts, chunk);
+  } else if (type == "content_block_delta") {
+    begin(facts);
+    note_delta(event["delta"], facts, chunk);
+  } else if (type == "content_block_stop") {
+    facts.block = Block::kNone;
+  } else if (type == "message_delta") {
+    begin(facts);
+    const std::string_view reason = event["delta"]["stop_reason"].escaped();
+    facts.choices.front().finish |= !reason.empty();
+    chunk.usage = static_cast<bool>(event["usage"]);
+    facts.counted |= finish_of(reason) != Finish::kStop || event["usage"]["output_tokens"].integer().value_or(0) > 0;
+  } else if (type == "message_stop") {
+    chunk.kind = Chunk::Kind::kDone;
+  } else if (type == "error" || event["error"]) {
+    chunk.kind = Chunk::Kind::kError;
+    chunk.error = error_in(event["error"]);
+  } else {
+    chunk.kind = type.empty() ? Chunk::Kind::kGarbage : Chunk::Kind::kNoise;
+  }
+  facts.tokens += chunk.token ? 1 : 0;
+  return chunk;
+}
+
+Answer MessagesFormat::read_answer(std::string_view body) const {
+  Answer answer;
+  JsonTree tree;
+  if (!tree.parse(without_white_space_behind(body))) return answer;
+  const Value message = tree.root();
+  if (message["error"]) {
+    answer.kind = Answer::Kind::kError;
+    answer.error = error_in(message["error"]);
+  } else if (message["content"].is(Type::kArray)) {
+    const bool something = !message["content"].empty() || message["usage"]["output_tokens"].integer().value_or(0) > 0 ||
+                           finish_of(message["stop_reason"].escaped()) != Finish::kStop;
+    answer.kind = something ? Answer::Kind::kGood : Answer::Kind::kEmpty;
+  }
+  return answer;
+}
+
+std::unique_ptr<PartReader> MessagesFormat::part_reader() const { return std::make_unique<MessagesReader>(); }
+
+void MessagesFormat::read_parts(std::string_view body, Parts& out) const {
+  JsonTree tree;
+  if (tree.parse(without_white_space_behind(body))) MessagesReader().read_message(tree.root(), out);
+}
+
+std::unique_ptr<StreamWriter> MessagesFormat::writer(WriterSettings settings) const {
+  return std::make_unique<MessagesWriter>(std::move(settings));
+}
+
+std::unique_ptr<Assembler> MessagesFormat::assembler() const { return std::make_unique<MessageAssembler>(); }
+
+}  // namespace spillway::api::anthropic

@@ -1,0 +1,123 @@
+#include "api/conversation.h"
+
+#include "base/byte_buffer.h"
+#include "base/json_text.h"
+
+namespace spillway::api {
+
+using Type = JsonTree::Type;
+using Value = JsonTree::Value;
+
+ApiError wrong_type(std::string_view name, std::string_view what) {
+  return invalid_request("\"" + std::string(name) + "\" has to be " + std::string(what), std::string(name));
+}
+
+ApiError not_carried(std::string_view name, std::string_view why) {
+  std::string message = "\"" + std::string(name) + "\" cannot be carried to a Backend that speaks another Dialect";
+  if (!why.empty()) message.append(": ").append(why);
+  return invalid_request(message + "; leave it out, or ask a Route whose Target speaks yours", std::string(name));
+}
+
+Refusal take_number(Value value, std::string_view& into) {
+  if (!value) return std::nullopt;
+  if (!value.is(Type::kNumber)) return wrong_type(value.key(), "a number");
+  into = value.raw();
+  return std::nullopt;
+}
+
+Refusal take_count(Value value, std::int64_t& into) {
+  if (!value) return std::nullopt;
+  const auto number = value.integer();
+  if (!number) return wrong_type(value.key(), "a whole number");
+  into = *number;
+  return std::nullopt;
+}
+
+Refusal take_flag(Value value, std::optional<bool>& into) {
+  if (!value) return std::nullopt;
+  if (!value.is(Type::kBoolean)) return wrong_type(value.key(), "true or false");
+  into = value.is_true();
+  return std::nullopt;
+}
+
+Refusal take_text(Value value, std::string_view& into) {
+  if (!value) return std::nullopt;
+  if (!value.is(Type::kString)) return wrong_type(value.key(), "a string");
+  into = value.escaped();
+  return std::nullopt;
+}
+
+Refusal take_texts(Value value, std::vector<std::string_view>& into) {
+  if (!value) return std::nullopt;
+  if (value.is(Type::kString)) {
+    into.push_back(value.escaped());
+    return std::nullopt;
+  }
+  if (!value.is(Type::kArray)) return wrong_type(value.key(), "a string or an array of strings");
+  for (const Value one : value) {
+    if (!one.is(Type::kString)) return wrong_type(value.key(), "a string or an array of strings");
+    into.push_back(one.escaped());
+  }
+  return std::nullopt;
+}
+
+Refusal take_functions(Value list, Conversation& into) {
+  if (!list) return std::nullopt;
+  if (!list.is(Type::kArray)) return wrong_type(list.key(), "an array");
+  for (const Value one : list) {
+    const Value function = one["function"];
+    if (!one.is(Type::kObject)) return wrong_type("tools", "an array of objects");
+    if (const std::string_view type = one["type"].escaped(); !type.empty() && type != "function")
+      return not_carried("tools", "a tool of type \"" + std::string(type) + "\" is run by one provider alone");
+    Tool tool;
+    if (!function.is(Type::kObject) || function["name"].escaped().empty())
+      return wrong_type("tools", "an array of functions with a name each");
+    tool.name = function["name"].escaped();
+    if (auto refusal = take_text(function["description"], tool.description)) return refusal;
+    const Value parameters = function["parameters"];
+    if (parameters && !parameters.is(Type::kObject)) return wrong_type("parameters", "an object");
+    if (parameters) tool.parameters = parameters.raw();
+    tool.strict = function["strict"].is_true();
+    into.tools.push_back(tool);
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> arguments_of(std::string_view escaped) {
+  std::string text = json::unescaped(escaped);
+  const std::size_t first = text.find_first_not_of(" \t\r\n");
+  if (first == std::string::npos) return "{}";
+  const std::size_t size = text.size();
+  text.append(ByteBuffer::kPadding, '\0');
+  JsonTree tree;
+  if (!tree.parse(std::string_view(text).substr(0, size))) return std::nullopt;
+  text.resize(size);
+  return text;
+}
+
+void begin_member(std::string& out, std::string_view name) {
+  if (!out.empty() && out.back() != '{') out.push_back(',');
+  out.append("\"").append(name).append("\":");
+}
+
+void append_raw(std::string& out, std::string_view name, std::string_view json) {
+  begin_member(out, name);
+  out += json;
+}
+
+void append_text(std::string& out, std::string_view name, std::string_view escaped) {
+  begin_member(out, name);
+  out.append("\"").append(escaped).append("\"");
+}
+
+void append_set(std::string& out, std::string_view name, std::string_view json) {
+  if (!json.empty()) append_raw(out, name, json);
+}
+
+std::string escaped(std::string_view plain) {
+  std::string quoted;
+  json::append_string(quoted, plain);
+  return quoted.substr(1, quoted.size() - 2);
+}
+
+}  // namespace spillway::api
