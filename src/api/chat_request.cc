@@ -161,6 +161,8 @@ void note_limits(std::string_view key, ondemand::value value, std::string_view b
     if (is_whole && !token.empty()) request.n = number;
   } else if (key == "logprobs") {
     request.logprobs = token != "false" && token != "null";
+  } else if (key == "encoding_format") {
+    request.base64 = token == "\"base64\"";
   } else if (key == "store") {
     request.stored = token == "true";
   } else if (key == "audio" || key == "modalities") {

@@ -41,6 +41,7 @@ struct ChatRequest {
   bool stored = false;          // the provider is to keep the answer: asked twice, it keeps two
   bool constrained = false;     // by a JSON schema or a grammar
   bool empty = false;           // Ollama: nothing is asked, the model is only to be loaded
+  bool base64 = false;          // vectors are wanted in base64
   bool usage_by_option = true;  // a stream has its usage where `stream_options` asks for it
 };
 

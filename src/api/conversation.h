@@ -84,7 +84,9 @@ struct Conversation {
   bool logprobs = false;
   bool stream = false;
   bool include_usage = false;
-  std::string_view user;  // who asks, for the provider
+  std::vector<std::string_view> inputs;  // to embed
+  std::int64_t dimensions = -1;          // of a vector; -1: not set
+  std::string_view user;                 // who asks, for the provider
 
   std::vector<std::string> dropped;  // names of members that no other Dialect has, and that may be left out
   std::deque<std::string> kept;      // what lies in no body

@@ -1,8 +1,12 @@
 #include "api/format.h"
 
+#include "api/anthropic/count_format.h"
 #include "api/anthropic/messages_format.h"
+#include "api/embedding_format.h"
 #include "api/ollama/ollama_format.h"
 #include "api/openai/chat_format.h"
+#include "api/openai/completion_format.h"
+#include "api/openai/responses_format.h"
 
 namespace spillway::api {
 
@@ -12,15 +16,26 @@ std::string Format::nothing(const WriterSettings&) const { return "{}"; }
 
 const Format& format_of(Endpoint endpoint) {
   static const openai::ChatFormat kChat;
+  static const openai::CompletionFormat kCompletions;
+  static const EmbeddingFormat kEmbeddings(Endpoint::kEmbeddings);
+  static const openai::ResponsesFormat kResponses;
   static const anthropic::MessagesFormat kMessages;
+  static const anthropic::CountFormat kCountTokens;
   static const ollama::OllamaFormat kOllamaChat(Endpoint::kOllamaChat);
   static const ollama::OllamaFormat kOllamaGenerate(Endpoint::kOllamaGenerate);
+  static const EmbeddingFormat kOllamaEmbed(Endpoint::kOllamaEmbed);
   switch (endpoint) {
+    case Endpoint::kChat: return kChat;
+    case Endpoint::kCompletions: return kCompletions;
+    case Endpoint::kEmbeddings: return kEmbeddings;
+    case Endpoint::kResponses: return kResponses;
     case Endpoint::kMessages: return kMessages;
+    case Endpoint::kCountTokens: return kCountTokens;
     case Endpoint::kOllamaChat: return kOllamaChat;
     case Endpoint::kOllamaGenerate: return kOllamaGenerate;
-    default: return kChat;
+    case Endpoint::kOllamaEmbed: return kOllamaEmbed;
   }
+  return kChat;
 }
 
 }  // namespace spillway::api

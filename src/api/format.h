@@ -45,6 +45,8 @@ struct WriterSettings {
   std::string id;                            // where the Backend gives none
   std::string model;                         // likewise
   bool include_usage = true;                 // of a stream
+  bool base64 = false;                       // vectors, in base64
+  std::string_view request_body = {};        // as the client sent it; lives as long as the writer
   std::function<std::int64_t()> elapsed_ns;  // since the request came; may be empty
 };
 

@@ -27,6 +27,7 @@ enum class PartKind : std::uint8_t {
   kCall,       // a tool call begins: index, id, name
   kArguments,  // text: a piece of the JSON of call `index`
   kLogprobs,   // text: a list in OpenAI's form, as JSON
+  kEmbedding,  // text: a list of numbers, as JSON
   kFinish,     // finish; text: the stop sequence, or empty
   kUsage,      // usage
 };

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <chrono>
 
+#include "api/anthropic/count_format.h"
 #include "attempt/forward.h"
 #include "attempt/upstream_leg.h"
 #include "base/ids.h"
@@ -64,6 +65,8 @@ Reply Exchange::reply() {
   settings.created = std::chrono::duration_cast<seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
   settings.id = request_id_;
   settings.model = chat_.model;
+  settings.base64 = chat_.base64;
+  settings.request_body = request_.body;
   settings.elapsed_ns = [began_at = began_at_] {
     return std::chrono::duration_cast<std::chrono::nanoseconds>(now() - began_at).count();
   };
@@ -117,6 +120,17 @@ Task<> Exchange::answer() {
       co_return;
     }
     priority_ = *priority;
+  }
+  if (format_.endpoint() == api::Endpoint::kCountTokens &&
+      std::ranges::none_of(route_->targets, [](const route::Target& target) {
+        return target.backend->settings().kind == Dialect::kAnthropic;
+      })) {
+    const std::string body =
+        R"({"input_tokens":)" + std::to_string(api::anthropic::estimate_tokens(request_.body)) + "}";
+    add_own_headers();
+    client_.add_header("x-spillway-estimated", "true");
+    co_await client_.send(200, "application/json", body);
+    co_return;
   }
   if (chat_.empty) {
     const std::string body = format_.nothing(reply().settings);

@@ -81,6 +81,9 @@ void UpstreamLeg::abort() {
 
 Task<Outcome> UpstreamLeg::open() {
   if (body_.refusal != nullptr) co_return Outcome{OutcomeClass::kUnsupported, 0, body_.refusal->message};
+  const bool has_turns = body_.request->messages_end > 0 || body_.request->prompt_end > 0;
+  if (resumption_ != nullptr && resumption_->form != api::ResumeForm::kReplay && !has_turns)
+    co_return Outcome{OutcomeClass::kClient, 0, "the request has no turns that an answer could be added to"};
   if (!target_.backend->condition().gate().try_enter(ticket_, priority_, now())) {
     Outcome waited = co_await wait_for_turn();
     if (waited.cls != OutcomeClass::kAnswered) co_return waited;
@@ -151,6 +154,7 @@ Task<Outcome> UpstreamLeg::wait_for_turn() {
 
 // Whether an answer that the client wants whole is streamed from this Backend.
 bool UpstreamLeg::aggregates() const {
+  if (body_.format == nullptr || api::row_of(body_.format->endpoint()).work != api::Work::kGenerate) return false;
   const std::string& wish = target_.backend->settings().aggregate;
   if (wish == "off" || ask_.chat.audio) return false;
   if (resumption_ != nullptr || wish == "on") return true;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,6 +19,12 @@ std::string to_lower(std::string_view text);
 
 // Without spaces and tabs at both ends.
 std::string_view trim(std::string_view text);
+
+// "2026-11-24T10:00:00Z" (RFC 3339); `seconds` since 1970.
+std::string rfc3339(std::int64_t seconds);
+
+// RFC 4648, 4, with padding.
+std::string base64(std::string_view bytes);
 
 // Number of insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`
 // (optimal string alignment).

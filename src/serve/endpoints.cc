@@ -1,9 +1,12 @@
 #include "serve/endpoints.h"
 
+#include <algorithm>
 #include <ctime>
 
 #include "admit/api_key.h"
+#include "api/anthropic/models.h"
 #include "api/error.h"
+#include "api/ollama/listing.h"
 #include "api/openai/models.h"
 #include "attempt/exchange.h"
 #include "base/json_text.h"
@@ -14,6 +17,13 @@ namespace {
 
 constexpr std::string_view kModels = "/v1/models";
 constexpr std::string_view kModelPrefix = "/v1/models/";
+constexpr std::string_view kShow = "/api/show";
+
+// What only tells, and takes no body.
+bool is_told(std::string_view path) {
+  return path == kModels || path.starts_with(kModelPrefix) || path == "/api/tags" || path == "/api/ps" ||
+         path == "/api/version" || path == "/";
+}
 
 bool is_read(const http::Request& request) {
   return request.method == http::Method::kGet || request.method == http::Method::kHead;
@@ -103,9 +113,9 @@ std::optional<http::EarlyAnswer> Endpoints::on_head(http::ResponseWriter& respon
   const std::string_view path = head.path;
   const api::EndpointRow* const endpoint = api::find_endpoint(path);
   std::string_view allowed;
-  if (path == "/healthz" || path == "/readyz" || path == kModels || path.starts_with(kModelPrefix)) {
+  if (path == "/healthz" || path == "/readyz" || is_told(path)) {
     if (!is_read(head)) allowed = "GET, HEAD";
-  } else if (endpoint != nullptr) {
+  } else if (endpoint != nullptr || path == kShow) {
     if (head.method != http::Method::kPost) allowed = "POST";
   } else {
     return early(
@@ -117,7 +127,7 @@ std::optional<http::EarlyAnswer> Endpoints::on_head(http::ResponseWriter& respon
     return early(dialect_of(path), 405, "method_not_allowed",
                  std::string(path.substr(0, 200)) + " allows only " + std::string(allowed));
   }
-  if (path == "/healthz" || path == "/readyz") return std::nullopt;
+  if (path == "/healthz" || path == "/readyz" || path == "/") return std::nullopt;
   if (const auto refusal = admit::check_api_key(current_.config->server, head.headers))
     return early(dialect_of(head.path), refusal->status, refusal->code, refusal->message);
   const std::string_view coding = head.headers.get("content-encoding");
@@ -139,9 +149,49 @@ Task<> Endpoints::handle(http::ServerConnection& connection, const http::Request
     co_await connection.response().send(200, "application/json", R"({"status":"ok"})");
   } else if (request.path == "/readyz") {
     co_await readiness(connection);
+  } else if (request.path == "/") {
+    // Ollama's clients ask so whether a server is there.
+    co_await connection.response().send(200, "text/plain", "Spillway is running");
+  } else if (request.path.starts_with("/api/")) {
+    co_await ollama_listing(connection, request);
   } else {
     co_await models(connection, request);
   }
+}
+
+Task<> Endpoints::ollama_listing(http::ServerConnection& connection, const http::Request& request) {
+  namespace ollama = api::ollama;
+  const std::shared_ptr<const route::RouteTable> table = current_.table;
+  static const long long started = std::time(nullptr);
+  std::vector<ollama::Listed> listed;
+  for (route::RouteTable::Model& model : table->models()) {
+    ollama::Listed one{std::move(model.name), std::move(model.backend), false, 0};
+    bool running = true;
+    for (const config::Backend& backend : current_.config->backends) {
+      if (backend.name != one.backend) continue;
+      one.local = backend.is_local();
+      one.context = one.local ? backend.context : 0;
+      running = one.local;
+    }
+    if (request.path != "/api/ps" || running) listed.push_back(std::move(one));
+  }
+  std::string body;
+  if (request.path == "/api/version") {
+    body = ollama::render_version();
+  } else if (request.path == kShow) {
+    const std::string wanted = ollama::shown_model(request.body);
+    const auto found = std::ranges::find(listed, wanted, &ollama::Listed::name);
+    if (found == listed.end()) {
+      const http::EarlyAnswer missing = early(Dialect::kOllama, wanted.empty() ? 400 : 404, "model_not_found",
+                                              wanted.empty() ? "name a model" : "model '" + wanted + "' not found");
+      co_await connection.response().send(missing.status, missing.content_type, missing.body);
+      co_return;
+    }
+    body = ollama::render_details(*found, started);
+  } else {
+    body = ollama::render_list(listed, started, request.path == "/api/ps");
+  }
+  co_await connection.response().send(200, "application/json", body);
 }
 
 Task<> Endpoints::models(http::ServerConnection& connection, const http::Request& request) {
@@ -151,19 +201,22 @@ Task<> Endpoints::models(http::ServerConnection& connection, const http::Request
   std::vector<api::openai::ModelEntry> entries;
   for (route::RouteTable::Model& model : table->models())
     entries.push_back({std::move(model.name), std::move(model.backend)});
+  const bool anthropic = request.headers.has("anthropic-version");
   if (request.path == kModels) {
-    const std::string body = api::openai::render_models(entries, started);
+    const std::string body =
+        anthropic ? api::anthropic::render_models(entries, started) : api::openai::render_models(entries, started);
     co_await connection.response().send(200, "application/json", body);
     co_return;
   }
   const std::string wanted = percent_decoded(request.path.substr(kModelPrefix.size()));
   for (const api::openai::ModelEntry& entry : entries) {
     if (entry.id != wanted) continue;
-    const std::string body = api::openai::render_model(entry, started);
+    const std::string body =
+        anthropic ? api::anthropic::render_model(entry, started) : api::openai::render_model(entry, started);
     co_await connection.response().send(200, "application/json", body);
     co_return;
   }
-  const http::EarlyAnswer missing = early(dialect_of(request.path), 404, "model_not_found",
+  const http::EarlyAnswer missing = early(anthropic ? Dialect::kAnthropic : Dialect::kOpenAi, 404, "model_not_found",
                                           "there is no model \"" + wanted + "\"; GET /v1/models lists those that are");
   co_await connection.response().send(missing.status, missing.content_type, missing.body);
 }

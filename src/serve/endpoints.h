@@ -31,6 +31,7 @@ class Endpoints : public http::Handler {
  private:
   http::EarlyAnswer early(Dialect dialect, int status, std::string_view code, std::string message);
   Task<> models(http::ServerConnection& connection, const http::Request& request);
+  Task<> ollama_listing(http::ServerConnection& connection, const http::Request& request);
   Task<> readiness(http::ServerConnection& connection);
 
   attempt::Context context_;

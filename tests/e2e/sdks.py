@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass, field
 
 import anthropic
-import httpx
 import ollama
 import openai
 
@@ -14,6 +13,7 @@ from clock import slow
 
 TOOL = {"name": "get_weather", "description": "Weather at a \"place\"",
         "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}
+HELLO = [{"role": "user", "content": "Say hello"}]
 SCHEMA = {"type": "object", "properties": {"answer": {"type": "integer"}}, "required": ["answer"],
           "additionalProperties": False}
 

@@ -10,12 +10,10 @@ from fake_upstream import FakeUpstream
 from gateway import backend_of, config_text
 from http_client import call
 from replies import Close
-from sdks import SCHEMA, SDKS
+from sdks import HELLO, SCHEMA, SDKS
 from speakers import CALLS, KINDS, PATHS, begins, calls, is_streamed, refuses, says, thinks
 
 pytestmark = pytest.mark.sanitized
-
-HELLO = [{"role": "user", "content": "Say hello"}]
 
 
 @pytest.fixture(scope="module")

@@ -210,6 +210,7 @@ class MessagesWriter final : public StreamWriter {
       case PartKind::kArguments:
         if (block_ == Block::kToolUse) delta(out, R"("input_json_delta","partial_json":")", part.text);
         return;
+      case PartKind::kEmbedding:
       case PartKind::kLogprobs: return;
       case PartKind::kFinish:
         finish_ = part.finish;

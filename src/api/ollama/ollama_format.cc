@@ -1,13 +1,13 @@
 #include "api/ollama/ollama_format.h"
 
 #include <algorithm>
-#include <ctime>
 #include <functional>
 #include <utility>
 
 #include "api/json_reading.h"
 #include "api/ollama/line_assembler.h"
 #include "base/json_text.h"
+#include "base/text.h"
 
 namespace spillway::api::ollama {
 
@@ -90,15 +90,6 @@ class LineReader final : public PartReader {
   bool started_ = false;
 };
 
-// "2026-11-24T10:00:00Z" (RFC 3339).
-std::string moment_of(std::int64_t seconds) {
-  const auto when = static_cast<std::time_t>(seconds);
-  std::tm parts{};
-  gmtime_r(&when, &parts);
-  char text[32];
-  return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
-}
-
 class LineWriter final : public StreamWriter {
  public:
   LineWriter(WriterSettings settings, bool generates)
@@ -118,6 +109,7 @@ class LineWriter final : public StreamWriter {
       case PartKind::kText:
       case PartKind::kRefusal: return say(out, generates_ ? "response" : "content", part.text);
       case PartKind::kReasoning: return say(out, "thinking", part.text);
+      case PartKind::kEmbedding:
       case PartKind::kSignature: return;
       case PartKind::kCall:
         end_call(out);
@@ -171,7 +163,7 @@ class LineWriter final : public StreamWriter {
 
  private:
   void begin_line(std::string& out) {
-    if (moment_.empty()) moment_ = moment_of(settings_.created);
+    if (moment_.empty()) moment_ = rfc3339(settings_.created);
     out.append(R"({"model":")").append(model_).append(R"(","created_at":")").append(moment_).append("\",");
   }
   void append_said(std::string& out, std::string_view name, std::string_view text) const {
@@ -231,7 +223,7 @@ std::variant<ChatRequest, ApiError> OllamaFormat::decode(std::string_view body) 
 
 // A model is loaded so; here it always is.
 std::string OllamaFormat::nothing(const WriterSettings& settings) const {
-  return R"({"model":")" + escaped(settings.model) + R"(","created_at":")" + moment_of(settings.created) + "\"," +
+  return R"({"model":")" + escaped(settings.model) + R"(","created_at":")" + rfc3339(settings.created) + "\"," +
          (generates() ? R"("response":"")" : R"("message":{"role":"assistant","content":""})") +
          R"(,"done":true,"done_reason":"load"})";
 }

@@ -122,6 +122,7 @@ class ChatWriter final : public StreamWriter {
       case PartKind::kText: return text_member(out, R"("content":")", part.text);
       case PartKind::kReasoning: return text_member(out, R"("reasoning_content":")", part.text);
       case PartKind::kRefusal: return text_member(out, R"("refusal":")", part.text);
+      case PartKind::kEmbedding:
       case PartKind::kSignature: return;
       case PartKind::kCall:
         facts_.calls = true;

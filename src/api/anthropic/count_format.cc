@@ -1,0 +1,87 @@
+#include "api/anthropic/count_format.h"
+
+#include <algorithm>
+
+#include "api/anthropic/messages_format.h"
+#include "api/json_reading.h"
+
+namespace spillway::api::anthropic {
+
+namespace {
+
+constexpr std::int64_t kPerMessage = 4;    // for its role and its marks
+constexpr std::int64_t kPerImage = 1'500;  // platform.claude.com/docs/en/build-with-claude/vision: at most about 1,600
+
+std::int64_t tokens_in(std::string_view text) {
+  const auto ascii = std::ranges::count_if(text, [](char c) { return static_cast<signed char>(c) >= 0; });
+  const auto others = std::ranges::count_if(text, [](char c) { return (c & 0xC0) == 0xC0; });
+  return (ascii + 3) / 4 + others;
+}
+
+std::int64_t tokens_in(const std::vector<Content>& content) {
+  std::int64_t sum = 0;
+  for (const Content& one : content) {
+    const bool is_image = one.kind == Content::Kind::kImageData || one.kind == Content::Kind::kImageUrl;
+    sum += is_image ? kPerImage : tokens_in(one.text) + tokens_in(one.name);
+    sum += tokens_in(one.inside);
+  }
+  return sum;
+}
+
+class NoReader final : public PartReader {
+ public:
+  void read(std::string_view, std::string_view, Parts&) override {}
+};
+
+}  // namespace
+
+std::int64_t estimate_tokens(std::string_view body) {
+  JsonTree tree;
+  Conversation chat;
+  if (!tree.parse(without_white_space_behind(body))) return 0;
+  (void)MessagesFormat().read_request(tree.root(), chat);  // what it refuses is not counted
+  std::int64_t sum = 0;
+  for (const Message& message : chat.messages) sum += kPerMessage + tokens_in(message.content);
+  for (const Tool& tool : chat.tools)
+    sum += kPerMessage + tokens_in(tool.name) + tokens_in(tool.description) + tokens_in(tool.parameters);
+  return sum;
+}
+
+std::variant<ChatRequest, ApiError> CountFormat::decode(std::string_view body) const {
+  RequestShape shape;
+  shape.may_stream = false;
+  return decode_request(body, shape);
+}
+
+Refusal CountFormat::read_request(JsonTree::Value body, Conversation& into) const {
+  return MessagesFormat().read_request(body, into);
+}
+
+Refusal CountFormat::write_request(const Conversation&, const Recipient&, std::string&,
+                                   std::vector<std::string>&) const {
+  return not_carried("messages", "only Anthropic's API counts");
+}
+
+Chunk CountFormat::read_event(std::string_view, std::string_view, StreamFacts&) const { return {}; }
+
+Answer CountFormat::read_answer(std::string_view body) const {
+  Answer answer;
+  JsonTree tree;
+  if (!tree.parse(without_white_space_behind(body))) return answer;
+  if (tree.root()["input_tokens"].integer()) {
+    answer.kind = Answer::Kind::kGood;
+  } else if (tree.root()["error"]) {
+    answer.kind = Answer::Kind::kError;
+    answer.error = read_error(body);
+  }
+  return answer;
+}
+
+std::unique_ptr<PartReader> CountFormat::part_reader() const { return std::make_unique<NoReader>(); }
+void CountFormat::read_parts(std::string_view, Parts&) const {}
+std::unique_ptr<StreamWriter> CountFormat::writer(WriterSettings settings) const {
+  return MessagesFormat().writer(std::move(settings));
+}
+std::unique_ptr<Assembler> CountFormat::assembler() const { return MessagesFormat().assembler(); }
+
+}  // namespace spillway::api::anthropic
