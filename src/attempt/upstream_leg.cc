@@ -203,6 +203,7 @@ Task<Outcome> UpstreamLeg::ask_once(std::shared_ptr<http::ClientConnection> kept
 
   const std::string_view body = body_.text;
   const api::ChatRequest& request = *body_.request;
+  const std::string_view model = target_.model_for(ask_.chat.model);
   std::array<asio::const_buffer, 4> few{asio::const_buffer(), buffer(body)};  // nothing is allocated
   std::span<asio::const_buffer> buffers(few.data(), 2);
   std::vector<api::Edit> edits;
@@ -213,12 +214,12 @@ Task<Outcome> UpstreamLeg::ask_once(std::shared_ptr<http::ClientConnection> kept
   }
   if (asks_for_stream_ && !ask_.chat.stream) api::append_streaming_edits(request, edits);
   if (!edits.empty()) {
-    if (!target_.quoted_model.empty()) edits.push_back({request.model_begin, request.model_end, target_.quoted_model});
+    if (!model.empty()) edits.push_back({request.model_begin, request.model_end, std::string(model)});
     many.emplace_back();
     for (const std::string_view piece : api::splice(body, edits)) many.push_back(buffer(piece));
     buffers = many;
-  } else if (!target_.quoted_model.empty()) {
-    few = {asio::const_buffer(), buffer(body.substr(0, request.model_begin)), buffer(target_.quoted_model),
+  } else if (!model.empty()) {
+    few = {asio::const_buffer(), buffer(body.substr(0, request.model_begin)), buffer(model),
            buffer(body.substr(request.model_end))};
     buffers = few;
   }
@@ -269,9 +270,9 @@ Task<Outcome> UpstreamLeg::ask_once(std::shared_ptr<http::ClientConnection> kept
 // The answer's text has begun: a model that thinks first would think again.
 void UpstreamLeg::append_thinking_off(std::vector<api::Edit>& edits) const {
   if (resumption_->prefix.empty() || resumption_->form == api::ResumeForm::kReplay) return;
+  const std::string_view model = target_.model_for(ask_.chat.model);
   const config::ThinkingSwitch* const off =
-      target_.backend->thinking_switch(target_.quoted_model.empty() ? std::string_view(ask_.chat.model)
-                                                                    : std::string_view(target_.quoted_model).substr(1));
+      target_.backend->thinking_switch(model.empty() ? std::string_view(ask_.chat.model) : model.substr(1));
   if (off == nullptr) return;
   edits.push_back(api::member_edit(body_.text, body_.request->object_end, off->object, off->name, off->value));
 }

@@ -76,6 +76,19 @@ void Backend::render_head(std::string_view key) {
     if (row.dialect != settings_.kind) continue;
     heads_[static_cast<std::size_t>(row.endpoint)] = "POST " + path_of(origin_.url, row.endpoint) + fields;
   }
+  // Anthropic's is told in pages.
+  const std::string list = settings_.kind == Dialect::kOllama ? "/api/tags" : "/v1/models?limit=1000";
+  std::string path = settings_.kind == Dialect::kOpenAi      ? path_of(origin_.url, api::Endpoint::kChat)
+                     : settings_.kind == Dialect::kAnthropic ? path_of(origin_.url, api::Endpoint::kMessages)
+                                                             : path_of(origin_.url, api::Endpoint::kOllamaChat);
+  if (settings_.kind == Dialect::kOpenAi) {
+    path = path.substr(0, path.rfind("/chat/completions")) + "/models";
+  } else {
+    path = path.substr(0, path.rfind(settings_.kind == Dialect::kAnthropic ? "/v1/messages" : "/api/chat")) + list;
+  }
+  list_request_ = "GET " + path + fields;
+  if (settings_.kind == Dialect::kAnthropic) list_request_ += "anthropic-version: 2023-06-01\r\n";
+  list_request_ += "Connection: close\r\n\r\n";
   if (preset != nullptr && !preset->resume_path.empty() && settings_.kind == Dialect::kOpenAi &&
       (origin_.url.path.empty() || origin_.url.path == "/v1"))
     resume_head_ = "POST " + std::string(preset->resume_path) + "/chat/completions" + fields;

@@ -55,6 +55,8 @@ class Backend {
   [[nodiscard]] const std::string& resume_head(api::Endpoint endpoint) const {
     return resume_head_.empty() ? head(endpoint) : resume_head_;
   }
+  // A whole request for the list of its models, on a connection of its own.
+  [[nodiscard]] const std::string& list_request() const { return list_request_; }
   // What it takes of a request for `model` that a client wrote in another Dialect.
   [[nodiscard]] api::Recipient recipient(std::string_view model) const;
   // How to ask it to go on, in the order in which to try: what the Config says, else what its preset or engine knows,
@@ -94,6 +96,7 @@ class Backend {
   http::Origin origin_;
   std::array<std::string, api::kEndpoints> heads_;  // empty: of another Dialect
   std::string resume_head_;
+  std::string list_request_;
   std::vector<std::string> secrets_;  // longest first
   LocalStatus local_;
 };

@@ -8,7 +8,10 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "admit/gate.h"
 #include "backend/breaker.h"
@@ -65,6 +68,17 @@ class Condition {
     return at.time_since_epoch().count() >= whole_until_.load(std::memory_order_relaxed);
   }
 
+  // What it lists as its models. From any thread.
+  void set_models(std::vector<std::string> names) {
+    auto models = std::make_shared<const std::set<std::string, std::less<>>>(names.begin(), names.end());
+    const std::lock_guard lock(mutex_);
+    listed_ = std::move(models);
+  }
+  [[nodiscard]] bool lists(std::string_view model) const {
+    const std::lock_guard lock(mutex_);
+    return listed_ != nullptr && listed_->contains(model);
+  }
+
   [[nodiscard]] ResumeMemory& resume_memory() { return resume_memory_; }
 
   // What it failed of last, for people.
@@ -95,10 +109,11 @@ class Condition {
   };
   PerModel& of(const std::string& model);
 
-  mutable std::mutex mutex_;  // guards last_failure_, and the growth of models_
+  mutable std::mutex mutex_;  // guards last_failure_, listed_, and the growth of models_
   std::optional<Failure> last_failure_;
-  std::atomic<std::uint32_t> failures_{0};      // in a row
-  std::atomic<std::int64_t> first_failure_{0};  // of these; ticks of Clock
+  std::shared_ptr<const std::set<std::string, std::less<>>> listed_;  // null: it has not told
+  std::atomic<std::uint32_t> failures_{0};                            // in a row
+  std::atomic<std::int64_t> first_failure_{0};                        // of these; ticks of Clock
   std::atomic<bool> told_{false};
   std::atomic<std::int64_t> rests_until_{0};  // ticks of Clock
   std::atomic<std::int64_t> whole_until_{0};  // ticks of Clock

@@ -37,7 +37,14 @@ void check_provider(const Placed<Backend>& backend, const Server& server, Proble
   const Backend& value = backend.value;
   if (value.base_url.empty()) {
     // A wrong word for the preset was told already.
-    if (!backend.has("preset"))
+    const Preset* const preset = find_preset(value.preset);
+    if (preset != nullptr) {
+      problems.add(backend.of("preset"),
+                   "the address of " + value.preset + " for kind = \"" + std::string(to_string(value.kind)) +
+                       "\" is not known here",
+                   preset->base_hint.empty() ? "set base_url, or leave out kind"
+                                             : "as in: base_url = \"" + std::string(preset->base_hint) + "\"");
+    } else if (!backend.has("preset"))
       problems.add(backend.of(""), "the backend " + value.name + " has neither a base_url nor an engine",
                    "set preset, base_url, or for a local model engine = \"llama.cpp\" and model");
   } else if (const std::string why = why_no_base_url(value.base_url); !why.empty()) {

@@ -145,6 +145,8 @@ struct Target {
   // Backend.
   std::optional<double> input_price{};
   std::optional<double> output_price{};
+  // `model` is asked for only where the client's name is none that the Backend lists; of the embedded default.
+  bool unless_listed = false;
   bool operator==(const Target&) const = default;
 };
 

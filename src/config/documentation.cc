@@ -41,15 +41,16 @@ std::string documentation_tables() {
   append_table(out, "targets of a [[route]]", "", target_options());
   out +=
       "\n### Presets\n\nThe port of `llama.cpp` is also Spillway's own: give one of the two another.\n\n| preset | "
-      "kind | base_url | region | key from | asked for by the embedded default | "
-      "read on |\n| --- | --- | --- | --- | --- | --- | --- |\n";
+      "kind | base_url | with kind anthropic | region | key from | asked for by the embedded default | "
+      "read on |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n";
   for (const Preset& preset : presets()) {
     const auto code = [](std::string_view text) {
       return text.empty() ? std::string() : "`" + std::string(text) + "`";
     };
     out += "| `" + std::string(preset.name) + "` | " + std::string(to_string(preset.kind)) + " | " +
-           code(preset.base_url) + " | " + std::string(preset.region) + " | " + code(preset.key_variable) + " | " +
-           code(preset.default_model) + " | " + std::string(preset.read_on) + " |\n";
+           code(preset.base_url.empty() ? preset.base_hint : preset.base_url) + " | " +
+           code(preset.anthropic_base_url) + " | " + std::string(preset.region) + " | " + code(preset.key_variable) +
+           " | " + code(preset.default_model) + " | " + std::string(preset.read_on) + " |\n";
   }
   return out;
 }

@@ -64,14 +64,11 @@ Backend default_local() {
 std::vector<Placed<Backend>> default_backends(Sources& sources, Problems& problems) {
   std::vector<Placed<Backend>> backends;
   for (const Preset& preset : presets()) {
-    if (preset.key_variable.empty()) continue;
+    if (preset.key_variable.empty() || preset.default_model.empty()) continue;
+    const Preset* const family = find_preset(preset.family);
+    if (family != nullptr && family->key_variable == preset.key_variable) continue;  // it is there already
     const auto key = sources.environment(std::string(preset.key_variable));
     if (!key || key->empty()) continue;
-    if (preset.kind != Dialect::kOpenAi) {
-      problems.warn({}, std::string(preset.key_variable) + " is set, but the Dialect " +
-                            std::string(to_string(preset.kind)) + " is not available in this version");
-      continue;
-    }
     Placed<Backend> backend;
     backend.value.name = preset.name;
     backend.value.preset = preset.name;
@@ -88,7 +85,13 @@ Route route_over(const std::vector<Backend>& backends, bool choose_models) {
   Route route;
   for (const Backend& backend : backends) {
     const Preset* const preset = choose_models ? find_preset(backend.preset) : nullptr;
-    route.targets.push_back({backend.name, std::string(preset != nullptr ? preset->default_model : ""), 1, {}, {}});
+    Target target;
+    target.backend = backend.name;
+    if (preset != nullptr) {
+      target.model = preset->default_model;
+      target.unless_listed = true;
+    }
+    route.targets.push_back(std::move(target));
   }
   return route;
 }

@@ -2,133 +2,299 @@
 
 #include <array>
 
-#include "config/config.h"
-
 namespace spillway::config {
 
 namespace {
 
-// Base URLs, key variables and current models from each provider's own pages:
-// api-docs.deepseek.com/quick_start/pricing, platform.openai.com/docs/models, platform.claude.com/docs,
-// help.aliyun.com/zh/model-studio, and the servers' READMEs.
-constexpr std::array<Preset, 9> kPresets{{
-    {"deepseek", Dialect::kOpenAi, "https://api.deepseek.com/v1", Tier::kCloud, "cn", "DEEPSEEK_API_KEY",
-     "deepseek-flash", "2026-11-15", "prefix", "/beta", "https://api.deepseek.com/anthropic"},
-    {"openai", Dialect::kOpenAi, "https://api.openai.com/v1", Tier::kCloud, "us", "OPENAI_API_KEY", "gpt-6.2-sol",
-     "2026-11-18", "ask"},
-    {"anthropic", Dialect::kAnthropic, "https://api.anthropic.com", Tier::kCloud, "us", "ANTHROPIC_API_KEY",
-     "claude-haiku-5-5", "2026-11-24", "ask", "", "https://api.anthropic.com"},
-    {"dashscope", Dialect::kOpenAi, "https://dashscope.aliyuncs.com/compatible-mode/v1", Tier::kCloud, "cn",
-     "DASHSCOPE_API_KEY", "qwen4-max", "2026-11-17", "partial"},
-    {"zhipu", Dialect::kOpenAi, "https://open.bigmodel.cn/api/paas/v4", Tier::kCloud, "cn", "ZHIPU_API_KEY",
-     "glm-5.3-flash", "2026-11-24", "ask"},
-    {"moonshot", Dialect::kOpenAi, "https://api.moonshot.cn/v1", Tier::kCloud, "cn", "MOONSHOT_API_KEY", "kimi-k2.6",
-     "2026-11-24", "partial"},
-    {"ollama", Dialect::kOpenAi, "http://127.0.0.1:11434/v1", Tier::kEdge, "", "", "", "2026-11-24", "assistant"},
-    {"llama.cpp", Dialect::kOpenAi, "http://127.0.0.1:8080/v1", Tier::kEdge, "", "", "", "2026-11-24",
-     "continue_final_message"},
-    {"vllm", Dialect::kOpenAi, "http://127.0.0.1:8000/v1", Tier::kEdge, "", "", "", "2026-11-24",
-     "continue_final_message"},
+// Base URLs, key variables and current models from each provider's own pages (quick starts, model lists, API
+// references) and the servers' READMEs; `read_on` says when. A region's own host is a preset of its own, since keys do
+// not mix; they share a variable, so the embedded default takes the first of them.
+constexpr std::array<Preset, 40> kPresets{{
+    {.name = "deepseek",
+     .base_url = "https://api.deepseek.com/v1",
+     .anthropic_base_url = "https://api.deepseek.com/anthropic",
+     .region = "cn",
+     .key_variable = "DEEPSEEK_API_KEY",
+     .default_model = "deepseek-flash",
+     .read_on = "2026-11-15",
+     .resume = "prefix",
+     .resume_path = "/beta"},
+    {.name = "openai",
+     .base_url = "https://api.openai.com/v1",
+     .region = "us",
+     .key_variable = "OPENAI_API_KEY",
+     .default_model = "gpt-6.2-sol",
+     .read_on = "2026-11-18",
+     .resume = "ask"},
+    {.name = "anthropic",
+     .kind = Dialect::kAnthropic,
+     .base_url = "https://api.anthropic.com/v1",
+     .anthropic_base_url = "https://api.anthropic.com",
+     .region = "us",
+     .key_variable = "ANTHROPIC_API_KEY",
+     .default_model = "claude-haiku-5-5",
+     .read_on = "2026-11-24",
+     .resume = "ask"},
+    {.name = "dashscope",
+     .base_url = "https://dashscope.aliyuncs.com/compatible-mode/v1",
+     .anthropic_base_url = "https://dashscope.aliyuncs.com/apps/anthropic",
+     .region = "cn",
+     .key_variable = "DASHSCOPE_API_KEY",
+     .default_model = "qwen4-max",
+     .read_on = "2026-11-17",
+     .resume = "partial"},
+    {.name = "dashscope-intl",
+     .family = "dashscope",
+     .base_url = "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
+     .anthropic_base_url = "https://dashscope-intl.aliyuncs.com/apps/anthropic",
+     .region = "sg",
+     .key_variable = "DASHSCOPE_API_KEY",
+     .default_model = "qwen4-max",
+     .read_on = "2026-11-17",
+     .resume = "partial"},
+    {.name = "dashscope-us",
+     .family = "dashscope",
+     .base_url = "https://dashscope-us.aliyuncs.com/compatible-mode/v1",
+     .anthropic_base_url = "https://dashscope-us.aliyuncs.com/apps/anthropic",
+     .region = "us",
+     .key_variable = "DASHSCOPE_API_KEY",
+     .default_model = "qwen4-max",
+     .read_on = "2026-11-17",
+     .resume = "partial"},
+    {.name = "zhipu",
+     .base_url = "https://open.bigmodel.cn/api/paas/v4",
+     .anthropic_base_url = "https://open.bigmodel.cn/api/anthropic",
+     .region = "cn",
+     .key_variable = "ZHIPU_API_KEY",
+     .default_model = "glm-5.3-flash",
+     .read_on = "2026-11-24",
+     .resume = "ask"},
+    {.name = "zai",
+     .family = "zhipu",
+     .base_url = "https://api.z.ai/api/paas/v4",
+     .anthropic_base_url = "https://api.z.ai/api/anthropic",
+     .key_variable = "ZAI_API_KEY",
+     .default_model = "glm-5.3-flash",
+     .read_on = "2026-11-24",
+     .resume = "ask"},
+    {.name = "moonshot",
+     .base_url = "https://api.moonshot.cn/v1",
+     .region = "cn",
+     .key_variable = "MOONSHOT_API_KEY",
+     .default_model = "kimi-k2.6",
+     .read_on = "2026-11-24",
+     .resume = "partial"},
+    {.name = "moonshot-intl",
+     .family = "moonshot",
+     .base_url = "https://api.moonshot.ai/v1",
+     .anthropic_base_url = "https://api.moonshot.ai/anthropic",
+     .key_variable = "MOONSHOT_API_KEY",
+     .default_model = "kimi-k2.6",
+     .read_on = "2026-11-24",
+     .resume = "partial"},
+    {.name = "volcengine",
+     .base_url = "https://ark.cn-beijing.volces.com/api/v3",
+     .anthropic_base_url = "https://ark.cn-beijing.volces.com/api/compatible",
+     .anthropic_key = KeyField::kBearer,
+     .region = "cn",
+     .key_variable = "ARK_API_KEY",
+     .default_model = "doubao-seed-2-1-lite-260915",
+     .read_on = "2026-11-24",
+     .resume = "ask"},
+    {.name = "siliconflow",
+     .base_url = "https://api.siliconflow.cn/v1",
+     .region = "cn",
+     .key_variable = "SILICONFLOW_API_KEY",
+     .default_model = "deepseek-ai/DeepSeek-V4-Flash",
+     .read_on = "2026-11-24",
+     .resume = "prefix_field"},
+    {.name = "siliconflow-intl",
+     .family = "siliconflow",
+     .base_url = "https://api.siliconflow.com/v1",
+     .key_variable = "SILICONFLOW_API_KEY",
+     .default_model = "zai-org/GLM-5.3",
+     .read_on = "2026-11-24",
+     .resume = "prefix_field"},
+    {.name = "minimax",
+     .base_url = "https://api.minimaxi.com/v1",
+     .anthropic_base_url = "https://api.minimaxi.com/anthropic",
+     .anthropic_key = KeyField::kBearer,
+     .region = "cn",
+     .key_variable = "MINIMAX_API_KEY",
+     .default_model = "MiniMax-M3",
+     .read_on = "2026-11-24",
+     .resume = "ask"},
+    {.name = "minimax-intl",
+     .family = "minimax",
+     .base_url = "https://api.minimax.io/v1",
+     .anthropic_base_url = "https://api.minimax.io/anthropic",
+     .anthropic_key = KeyField::kBearer,
+     .key_variable = "MINIMAX_API_KEY",
+     .default_model = "MiniMax-M3",
+     .read_on = "2026-11-24",
+     .resume = "ask"},
+    {.name = "hunyuan",
+     .base_url = "https://tokenhub.tencentmaas.com/v1",
+     .region = "cn",
+     .key_variable = "TOKENHUB_API_KEY",
+     .default_model = "hy4",
+     .read_on = "2026-11-04",
+     .resume = "ask"},
+    {.name = "hunyuan-intl",
+     .family = "hunyuan",
+     .base_url = "https://tokenhub-intl.tencentcloudmaas.com/v1",
+     .region = "sg",
+     .key_variable = "TOKENHUB_API_KEY",
+     .default_model = "hy4",
+     .read_on = "2026-11-04",
+     .resume = "ask"},
+    {.name = "qianfan",
+     .base_url = "https://qianfan.baidubce.com/v2",
+     .region = "cn",
+     .key_variable = "QIANFAN_API_KEY",
+     .default_model = "ernie-5.1",
+     .read_on = "2026-11-11",
+     .resume = "ask"},
+    {.name = "stepfun",
+     .base_url = "https://api.stepfun.com/v1",
+     .anthropic_base_url = "https://api.stepfun.com",
+     .region = "cn",
+     .key_variable = "STEPFUN_API_KEY",
+     .default_model = "step-3.7-flash",
+     .read_on = "2026-11-24",
+     .resume = "ask"},
+    {.name = "stepfun-intl",
+     .family = "stepfun",
+     .base_url = "https://api.stepfun.ai/v1",
+     .anthropic_base_url = "https://api.stepfun.ai",
+     .key_variable = "STEPFUN_API_KEY",
+     .default_model = "step-3.7-flash",
+     .read_on = "2026-11-24",
+     .resume = "ask"},
+    {.name = "gemini",
+     .base_url = "https://generativelanguage.googleapis.com/v1beta/openai",
+     .key_variable = "GEMINI_API_KEY",
+     .default_model = "gemini-3.8-flash",
+     .read_on = "2026-11-24",
+     .resume = "ask"},
+    {.name = "azure-openai",
+     .base_hint = "https://RESOURCE.openai.azure.com/openai/v1",
+     .key_variable = "AZURE_OPENAI_API_KEY",
+     .read_on = "2026-11-24",
+     .resume = "ask"},
+    {.name = "bedrock",
+     .base_hint = "https://bedrock-runtime.REGION.amazonaws.com/openai/v1",
+     .key_variable = "AWS_BEARER_TOKEN_BEDROCK",
+     .read_on = "2026-11-24",
+     .resume = "ask"},
+    {.name = "huggingface",
+     .base_url = "https://router.huggingface.co/v1",
+     .key_variable = "HF_TOKEN",
+     .default_model = "openai/gpt-oss-120b",
+     .read_on = "2026-08-21",
+     .resume = "ask"},
+    {.name = "groq",
+     .base_url = "https://api.groq.com/openai/v1",
+     .key_variable = "GROQ_API_KEY",
+     .default_model = "openai/gpt-oss-120b",
+     .read_on = "2026-11-24",
+     .resume = "ask"},
+    {.name = "together",
+     .base_url = "https://api.together.ai/v1",
+     .key_variable = "TOGETHER_API_KEY",
+     .default_model = "deepseek-ai/DeepSeek-V4.1-Flash-1017",
+     .read_on = "2026-11-24",
+     .resume = "ask"},
+    {.name = "fireworks",
+     .base_url = "https://api.fireworks.ai/inference/v1",
+     .anthropic_base_url = "https://api.fireworks.ai/inference",
+     .anthropic_key = KeyField::kBearer,
+     .key_variable = "FIREWORKS_API_KEY",
+     .default_model = "accounts/fireworks/models/deepseek-v4p1-flash-1017",
+     .read_on = "2026-11-24",
+     .resume = "ask"},
+    {.name = "openrouter",
+     .base_url = "https://openrouter.ai/api/v1",
+     .anthropic_base_url = "https://openrouter.ai/api",
+     .anthropic_key = KeyField::kBearer,
+     .key_variable = "OPENROUTER_API_KEY",
+     .default_model = "~z-ai/glm-latest",
+     .read_on = "2026-11-24",
+     .resume = "ask"},
+    {.name = "mistral",
+     .base_url = "https://api.mistral.ai/v1",
+     .region = "eu",
+     .key_variable = "MISTRAL_API_KEY",
+     .default_model = "mistral-medium-latest",
+     .read_on = "2026-11-24",
+     .resume = "prefix"},
+    {.name = "xai",
+     .base_url = "https://api.x.ai/v1",
+     .key_variable = "XAI_API_KEY",
+     .default_model = "grok-4.7",
+     .read_on = "2026-09-29",
+     .resume = "ask"},
+    {.name = "cerebras",
+     .base_url = "https://api.cerebras.ai/v1",
+     .key_variable = "CEREBRAS_API_KEY",
+     .default_model = "gpt-oss-120b",
+     .read_on = "2026-09-28",
+     .resume = "ask"},
+    {.name = "nvidia",
+     .base_url = "https://integrate.api.nvidia.com/v1",
+     .key_variable = "NVIDIA_API_KEY",
+     .read_on = "2026-11-24",
+     .resume = "ask"},
+    {.name = "ollama",
+     .base_url = "http://127.0.0.1:11434/v1",
+     .anthropic_base_url = "http://127.0.0.1:11434",
+     .tier = Tier::kEdge,
+     .read_on = "2026-11-24",
+     .resume = "assistant"},
+    {.name = "llama.cpp",
+     .base_url = "http://127.0.0.1:8080/v1",
+     .anthropic_base_url = "http://127.0.0.1:8080",
+     .tier = Tier::kEdge,
+     .read_on = "2026-11-24",
+     .resume = "continue_final_message"},
+    {.name = "vllm",
+     .base_url = "http://127.0.0.1:8000/v1",
+     .anthropic_base_url = "http://127.0.0.1:8000",
+     .tier = Tier::kEdge,
+     .read_on = "2026-11-24",
+     .resume = "continue_final_message"},
+    {.name = "sglang",
+     .base_url = "http://127.0.0.1:30000/v1",
+     .anthropic_base_url = "http://127.0.0.1:30000",
+     .tier = Tier::kEdge,
+     .read_on = "2026-11-24",
+     .resume = "continue_final_message"},
+    {.name = "tensorrt-llm",
+     .base_url = "http://127.0.0.1:8000/v1",
+     .tier = Tier::kEdge,
+     .read_on = "2026-11-24",
+     .resume = "ask"},
+    {.name = "lmstudio",
+     .base_url = "http://127.0.0.1:1234/v1",
+     .anthropic_base_url = "http://127.0.0.1:1234",
+     .tier = Tier::kEdge,
+     .read_on = "2026-11-24",
+     .resume = "ask"},
+    {.name = "lemonade",
+     .base_url = "http://127.0.0.1:13305/v1",
+     .anthropic_base_url = "http://127.0.0.1:13305",
+     .tier = Tier::kEdge,
+     .read_on = "2026-11-24",
+     .resume = "ask"},
+    {.name = "docker",
+     .base_url = "http://127.0.0.1:12434/engines/v1",
+     .anthropic_base_url = "http://127.0.0.1:12434",
+     .tier = Tier::kEdge,
+     .read_on = "2026-11-24",
+     .resume = "ask"},
 }};
 
-// The first row of the preset whose `model` the model's name begins with. No name: it has no switch.
-struct ThinkingRow {
-  std::string_view preset;
-  std::string_view model;
-  ThinkingSwitch off;
-};
-
-// From the same pages; and for open weights from their chat templates, which llama-server and vLLM pass the value to.
-constexpr ThinkingRow kThinking[] = {
-    {"deepseek", "", {"", "thinking", R"({"type":"disabled"})"}},
-    {"dashscope", "qwen4", {"", "reasoning_effort", R"("none")"}},
-    {"dashscope", "qwen3.8", {"", "reasoning_effort", R"("none")"}},
-    {"dashscope", "", {"", "enable_thinking", "false"}},
-    {"zhipu", "glm-5.3", {}},  // always thinks: "disabled" is a 400
-    {"zhipu", "", {"", "thinking", R"({"type":"disabled"})"}},
-    {"moonshot", "kimi-k2.5", {"", "thinking", R"({"type":"disabled"})"}},
-    {"moonshot", "kimi-k2.6", {"", "thinking", R"({"type":"disabled"})"}},
-    {"openai", "", {"", "reasoning_effort", R"("none")"}},
-    {"ollama", "", {"", "reasoning_effort", R"("none")"}},
-    {"llama.cpp", "", {"chat_template_kwargs", "enable_thinking", "false"}},
-    {"vllm", "", {"chat_template_kwargs", "enable_thinking", "false"}},
-};
-
-// The first row of the preset whose `model` the model's name begins with; a preset without a row has none of it.
-struct TraitsRow {
-  std::string_view preset;
-  std::string_view model;
-  Traits traits;
-};
-
-// platform.openai.com/docs/guides/reasoning, platform.claude.com/docs (migration guides of Claude 5.5),
-// api-docs.deepseek.com/guides/thinking_mode, platform.moonshot.cn/docs, the servers' READMEs; read 2026-11-24.
-constexpr TraitsRow kTraits[] = {
-    {"openai",
-     "",
-     {.takes_reasoning = false, .takes_effort = true, .max_completion_tokens = true, .fixed_sampling = true}},
-    {"anthropic", "claude-haiku-5-5", {.may_be_silenced = true, .fixed_sampling = true}},
-    {"anthropic", "claude-opus-5-5", {.fixed_sampling = true}},
-    {"anthropic", "claude-sonnet-5-5", {.fixed_sampling = true}},
-    {"anthropic", "", {.may_be_silenced = true}},
-    {"deepseek", "", {.takes_effort = true, .may_be_silenced = true}},
-    {"dashscope", "", {.takes_effort = true, .may_be_silenced = true}},
-    {"zhipu", "", {.takes_effort = true}},
-    {"moonshot", "", {.takes_effort = true, .max_completion_tokens = true, .fixed_sampling = true}},
-    {"ollama", "", {.takes_effort = true, .may_be_silenced = true}},
-    {"llama.cpp", "", {.open_sampling = true}},
-    {"vllm", "", {.open_sampling = true}},
-};
-
-// The first row of the preset whose `model` the model's name begins with. From the providers' price pages, 2026-11-24.
-struct PriceRow {
-  std::string_view preset;
-  std::string_view model;
-  Price price;
-};
-
-constexpr PriceRow kPrices[] = {
-    {"deepseek", "deepseek-flash", {0.15, 0.60}},
-    {"deepseek", "deepseek-v4-pro", {0.66, 1.98}},
-    {"openai", "gpt-6.2-sol", {2, 10}},
-    {"openai", "gpt-6-luna", {0.10, 0.50}},
-    {"anthropic", "claude-sonnet-5-5", {2, 10}},
-    {"anthropic", "claude-opus-5-5", {4, 20}},
-    {"anthropic", "claude-haiku-5-5", {0.10, 0.50}},
-    {"dashscope", "qwen4-max", {1.50, 4.50}},
-    {"dashscope", "qwen3.8-flash", {0.15, 0.47}},
-    {"zhipu", "glm-5.3-flash", {0.15, 0.50}},
-    {"zhipu", "glm-5.3", {1.40, 4.40}},
-    {"moonshot", "kimi-k3.1-pro", {2, 10}},
-    {"moonshot", "kimi-k2.6", {0.95, 4}},
-    {"ollama", "", {}},
-    {"llama.cpp", "", {}},
-    {"vllm", "", {}},
-};
-
 }  // namespace
-
-std::optional<Price> find_price(std::string_view preset, std::string_view model) {
-  for (const PriceRow& row : kPrices) {
-    if (row.preset == preset && model.starts_with(row.model)) return row.price;
-  }
-  return std::nullopt;
-}
-
-std::optional<Price> price_of(const Target& target, const Backend& backend) {
-  const std::string& model = target.model.empty() ? backend.model : target.model;
-  const std::optional<Price> known = backend.is_local() ? Price{} : find_price(backend.preset, model);
-  if (!known && (!target.input_price || !target.output_price)) return std::nullopt;
-  const Price base = known.value_or(Price{});
-  return Price{target.input_price.value_or(base.input), target.output_price.value_or(base.output)};
-}
-
-Traits find_traits(std::string_view preset, std::string_view model) {
-  for (const TraitsRow& row : kTraits) {
-    if (row.preset == preset && model.starts_with(row.model)) return row.traits;
-  }
-  return {};
-}
 
 std::span<const Preset> presets() { return kPresets; }
 
@@ -139,11 +305,9 @@ const Preset* find_preset(std::string_view name) {
   return nullptr;
 }
 
-const ThinkingSwitch* find_thinking_switch(std::string_view preset, std::string_view model) {
-  for (const ThinkingRow& row : kThinking) {
-    if (row.preset == preset && model.starts_with(row.model)) return row.off.name.empty() ? nullptr : &row.off;
-  }
-  return nullptr;
+std::string_view family_of(std::string_view name) {
+  const Preset* const preset = find_preset(name);
+  return preset == nullptr || preset->family.empty() ? name : preset->family;
 }
 
 }  // namespace spillway::config

@@ -432,6 +432,9 @@ const Options<Target>& target_options() {
       text<Target>(
           "model", FIELD(model), "string",
           "The model to ask it for; without one a local Backend's own, else the name that the client asked for."),
+      boolean<Target>("unless_listed", FIELD(unless_listed),
+                      "`model` is asked for only where the client's name is none that the provider lists under "
+                      "/models; a listed one passes through."),
       number<Target>("weight", FIELD(weight), "Its share under policy weighted; 0: only when no other can serve."),
       number<Target>(
           "input_price", FIELD(input_price),

@@ -54,6 +54,7 @@ RouteTable::RouteTable(const config::Config& config, const Backends& backends, r
       std::string model = wanted.model;
       if (model.empty() && backend.is_local()) model = backend.model;
       if (!model.empty()) target.quoted_model = as_json(model);
+      target.unless_listed = wanted.unless_listed;
       target.breaker = &target.backend->condition().breaker(model);
       target.breaker->set(config.breaker);
       target.load = &target.backend->condition().load(model);

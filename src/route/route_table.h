@@ -17,11 +17,17 @@ namespace spillway::route {
 // A Backend plus the model name to ask it for, and the time limits that hold there.
 struct Target {
   std::shared_ptr<backend::Backend> backend;
-  std::string quoted_model;  // as JSON text; empty: the name that the client asked for
+  std::string quoted_model;    // as JSON text; empty: the name that the client asked for
+  bool unless_listed = false;  // only where the Backend does not list the client's name
   config::Timeouts timeouts;
   backend::Breaker* breaker = nullptr;  // these two live as long as the Backend
   backend::Load* load = nullptr;
   config::Price price{};
+
+  // What to put in place of the client's `model`, as JSON text; empty: nothing.
+  [[nodiscard]] std::string_view model_for(std::string_view model) const {
+    return unless_listed && backend->condition().lists(model) ? std::string_view() : std::string_view(quoted_model);
+  }
 };
 
 struct Route {

@@ -186,6 +186,7 @@ void Gateway::run() {
                "\n");
   if (Status applied = fleet_->apply(*config_); !applied) log::error(applied.error().message);
   options_.say(banner(*config_));
+  model_lists_.keep(*config_);
   watch_.watch(options_.files);
   if (options_.reload) watch_timer_.arm(now() + kWatchEvery);
   loop_.run();
@@ -256,6 +257,7 @@ Status Gateway::take_up(config::Config next) {
   config_ = std::make_shared<const config::Config>(std::move(next));
   // Workers first: from here on a status of the fleet means the new Backends.
   for (const auto& worker : workers_) worker->apply(config_);
+  model_lists_.keep(*config_);
   if (Status applied = fleet_->apply(*config_); !applied) log::error(applied.error().message);
   for (const fleet::ReplicaStatus& replica : fleet_->status()) {
     if (replica.serving) on_replica(replica);
@@ -296,6 +298,7 @@ void Gateway::on_replica(const fleet::ReplicaStatus& replica) {
 }
 
 void Gateway::drain() {
+  model_lists_.stop();
   draining_ = true;
   watch_timer_.disarm();
   drain_timer_.arm(now() + config_->server.drain_timeout);

@@ -22,6 +22,7 @@
 #include "record/access_log.h"
 #include "record/metrics.h"
 #include "serve/config_watch.h"
+#include "serve/model_lists.h"
 #include "serve/worker.h"
 
 namespace spillway::serve {
@@ -99,6 +100,7 @@ class Gateway {
   std::unique_ptr<fleet::Fleet> fleet_;
   admin::AdminHandler admin_handler_;
   http::Server admin_server_;
+  ModelLists model_lists_{loop_, timers_, resolver_, conditions_};
   ConfigWatch watch_;
   LoopTimers::Entry watch_timer_;
   LoopTimers::Entry drain_timer_;

@@ -83,7 +83,7 @@ class RelayTest : public http::testing::ClientTest {
     config::Backend settings;
     settings.name = "up";
     settings.base_url = "http://127.0.0.1:9";
-    route_.targets.push_back({*backend::Backend::make(settings, metrics_.add_thread()), {}, {}});
+    route_.targets.push_back({*backend::Backend::make(settings, metrics_.add_thread()), {}, false, {}});
     limits_ = {now() + seconds(60), milliseconds(60'000), Deadline::never(), 1u << 20};
   }
 

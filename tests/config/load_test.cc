@@ -163,10 +163,15 @@ TEST(EmbeddedDefault, a_key_that_is_empty_counts_as_none) {
   EXPECT_THAT(target_names(*embedded_default(environment_of({{"DEEPSEEK_API_KEY", ""}})).config), ElementsAre("local"));
 }
 
-TEST(EmbeddedDefault, a_provider_that_cannot_be_spoken_to_is_told) {
-  const auto loaded = embedded_default(environment_of({{"ANTHROPIC_API_KEY", "a"}}));
-  EXPECT_THAT(target_names(*loaded.config), ElementsAre("local"));
-  EXPECT_THAT(all(loaded.warnings), HasSubstr("ANTHROPIC_API_KEY"));
+TEST(EmbeddedDefault, any_provider_with_a_key_is_asked_and_names_that_it_lists_pass_through) {
+  const auto loaded = embedded_default(
+      environment_of({{"ANTHROPIC_API_KEY", "a"}, {"HF_TOKEN", "h"}, {"MOONSHOT_API_KEY", "m"}, {"ZAI_API_KEY", "z"}}));
+  // Of two hosts with one variable the first; one whose address only the user knows is left out.
+  EXPECT_THAT(target_names(*loaded.config), ElementsAre("anthropic", "zai", "moonshot", "huggingface", "local"));
+  const std::vector<Target>& targets = loaded.config->routes.front().targets;
+  EXPECT_EQ(targets.front().model, "claude-haiku-5-5");
+  EXPECT_TRUE(targets.front().unless_listed);
+  EXPECT_FALSE(targets.back().unless_listed);
 }
 
 TEST(FindFile, the_option_then_the_variable_then_home) {
