@@ -6,6 +6,7 @@
 #include <array>
 #include <charconv>
 #include <unordered_set>
+#include <utility>
 
 #include "api/thread_parser.h"
 #include "base/byte_buffer.h"
@@ -140,10 +141,122 @@ ApiError malformed(error_code error) {
   }
 }
 
-std::string quoted(std::string_view name) { return "\"" + std::string(name) + "\""; }
+std::string in_quotes(std::string_view name) { return "\"" + std::string(name) + "\""; }
 
 ApiError twice(std::string_view key) {
-  return invalid_request(quoted(key) + " appears twice in the body", std::string(key));
+  return invalid_request(in_quotes(key) + " appears twice in the body", std::string(key));
+}
+
+// What may stand as the value of a member, apart from null. The APIs do not contradict each other.
+enum : std::uint8_t { kText = 1, kNumber = 2, kWhole = 4, kFlag = 8, kList = 16, kObject = 32 };
+
+struct MemberType {
+  std::string_view name;
+  std::uint8_t types;
+};
+
+// In the order of their names; what is not here may hold anything.
+constexpr auto kMemberTypes = std::to_array<MemberType>({
+    {"dimensions", kWhole},
+    {"encoding_format", kText},
+    {"format", kText | kObject},
+    {"frequency_penalty", kNumber},
+    {"instructions", kText},
+    {"logprobs", kFlag | kWhole},
+    {"max_completion_tokens", kWhole},
+    {"max_output_tokens", kWhole},
+    {"max_tokens", kWhole},
+    {"metadata", kObject},
+    {"min_p", kNumber},
+    {"modalities", kList},
+    {"n", kWhole},
+    {"options", kObject},
+    {"output_config", kObject},
+    {"parallel_tool_calls", kFlag},
+    {"presence_penalty", kNumber},
+    {"previous_response_id", kText},
+    {"reasoning", kObject},
+    {"reasoning_effort", kText},
+    {"repeat_penalty", kNumber},
+    {"response_format", kObject},
+    {"seed", kWhole},
+    {"service_tier", kText},
+    {"stop", kText | kList},
+    {"stop_sequences", kList},
+    {"store", kFlag},
+    {"stream_options", kObject},
+    {"system", kText | kList},
+    {"temperature", kNumber},
+    {"think", kFlag | kText},
+    {"thinking", kObject},
+    {"tool_choice", kText | kObject},
+    {"tools", kList},
+    {"top_k", kNumber},
+    {"top_logprobs", kWhole},
+    {"top_p", kNumber},
+    {"user", kText},
+});
+static_assert(std::ranges::is_sorted(kMemberTypes, {}, &MemberType::name));
+
+bool is_of(std::string_view token, std::uint8_t types) {
+  switch (token.empty() ? 'n' : token.front()) {
+    case 'n': return true;
+    case '"': return (types & kText) != 0;
+    case '[': return (types & kList) != 0;
+    case '{': return (types & kObject) != 0;
+    case 't':
+    case 'f': return (types & kFlag) != 0;
+    default: break;
+  }
+  return (types & (kNumber | kWhole)) != 0;  // of any size: it is the Backend's affair what fits
+}
+
+// Empty: `token` may stand there. Otherwise what may.
+std::string why_not(std::string_view key, std::string_view token) {
+  const auto* const known = std::ranges::lower_bound(kMemberTypes, key, {}, &MemberType::name);
+  if (known == kMemberTypes.end() || known->name != key || is_of(token, known->types)) return {};
+  std::string out;
+  constexpr std::array<std::pair<std::uint8_t, std::string_view>, 6> kWords{{{kText, "a string"},
+                                                                             {kNumber, "a number"},
+                                                                             {kWhole, "a whole number"},
+                                                                             {kFlag, "true or false"},
+                                                                             {kList, "an array"},
+                                                                             {kObject, "an object"}}};
+  for (const auto& [type, word] : kWords) {
+    if ((known->types & type) != 0) out.append(out.empty() ? "" : " or ").append(word);
+  }
+  return out;
+}
+
+// Each is an object with a role and a content. SUCCESS, or what is malformed; `wrong` tells of a wrong type.
+error_code check_messages(ondemand::value value, std::string& wrong) {
+  ondemand::array messages;
+  if (const auto error = value.get_array().get(messages)) return error;
+  for (auto element : messages) {
+    ondemand::value message;
+    ondemand::object object;
+    if (const auto error = element.get(message)) return error;
+    if (!message.raw_json_token().starts_with("{")) wrong = "an array of objects";
+    if (!wrong.empty()) {
+      if (const auto error = check(message, 2)) return error;
+      continue;
+    }
+    if (const auto error = message.get_object().get(object)) return error;
+    Names names;
+    for (auto field : object) {
+      std::string_view key;
+      ondemand::value inner;
+      if (const auto error = field.unescaped_key().get(key)) return error;
+      if (!names.add(key)) return kTwice;
+      if (const auto error = field.value().get(inner)) return error;
+      const std::string_view token = inner.raw_json_token();
+      if (key == "role" && !token.starts_with("\"")) wrong = "an array of objects, each with a role that is a string";
+      if (key == "content" && !is_of(without_trailing_space(token), kText | kList | kObject))
+        wrong = "an array of objects, each with a content that is a string or an array";
+      if (const auto error = check(inner, 3)) return error;
+    }
+  }
+  return simdjson::SUCCESS;
 }
 
 // What continuing an answer needs to know of the other members. Only looks: the value is walked by check().
@@ -229,6 +342,8 @@ std::variant<ChatRequest, ApiError> decode_request(std::string_view body, const 
   request.usage_by_option = !shape.has_options;
   bool has_model = false;
   bool has_input = false;
+  std::string wrong;  // what `wrong_key` has to be, and is not
+  std::string wrong_key;
   Names names;
   for (auto field : object) {
     std::string_view key;
@@ -268,6 +383,10 @@ std::variant<ChatRequest, ApiError> decode_request(std::string_view body, const 
       ondemand::json_type type{};
       if (const auto error = value.type().get(type)) return malformed(error);
       if (type != ondemand::json_type::object) {
+        if (type != ondemand::json_type::null) {
+          wrong = "an object";
+          wrong_key = key;
+        }
         if (const auto error = check(value, 1)) return malformed(error);
         continue;
       }
@@ -295,26 +414,44 @@ std::variant<ChatRequest, ApiError> decode_request(std::string_view body, const 
       if (is_input) {
         has_input = true;
         if (shape.input_is_list && !token.starts_with("["))
-          return invalid_request(quoted(key) + " has to be an array", std::string(key));
+          return invalid_request(in_quotes(key) + " has to be an array", std::string(key));
+        if (!is_of(token, kText | kList)) {
+          wrong = "a string or an array";
+          wrong_key = key;
+        }
         if (token.starts_with("\""))
           request.prompt_end = static_cast<std::size_t>(token.data() - body.data()) + token.size() - 1;
         request.empty = token == "\"\"" || token == "null";
       }
+      if (wrong.empty()) {
+        wrong = why_not(key, token);
+        if (!wrong.empty()) wrong_key = key;
+      }
       note_limits(key, value, body, request);
+      if (is_input && shape.input == "messages") {
+        std::string wrong_message;
+        if (const auto error = check_messages(value, wrong_message)) return malformed(error);
+        if (!wrong_message.empty()) {
+          wrong = std::move(wrong_message);
+          wrong_key = key;
+        }
+        note_end_of_messages(document, body, request);
+        continue;
+      }
       if (shape.has_options && key == "options" && token.starts_with("{")) {
         if (const auto error = check_options(value, body, request)) return malformed(error);
         continue;
       }
       if (const auto error = check(value, 1)) return malformed(error);
-      if (is_input && shape.input == "messages") note_end_of_messages(document, body, request);
     }
   }
   if (document.current_location().error() != simdjson::OUT_OF_BOUNDS)
     return invalid_request("there is something after the JSON object in the body");
+  if (!wrong.empty()) return invalid_request(in_quotes(wrong_key) + " has to be " + wrong, wrong_key);
   if (!has_model) return invalid_request("\"model\" is missing; name a model, or ask GET /v1/models", "model");
   if (request.model.empty()) return invalid_request("\"model\" is empty; name a model, or ask GET /v1/models", "model");
   if (!has_input && shape.input_required)
-    return invalid_request(quoted(shape.input) + " is missing", std::string(shape.input));
+    return invalid_request(in_quotes(shape.input) + " is missing", std::string(shape.input));
   if (shape.has_options) request.empty |= !has_input || request.messages_empty;
   request.object_end = body.rfind('}');
   return request;

@@ -1,5 +1,7 @@
 #include "api/conversation.h"
 
+#include <charconv>
+
 #include "base/byte_buffer.h"
 #include "base/json_text.h"
 
@@ -20,8 +22,11 @@ ApiError not_carried(std::string_view name, std::string_view why) {
 
 Refusal take_number(Value value, std::string_view& into) {
   if (!value) return std::nullopt;
-  if (!value.is(Type::kNumber)) return wrong_type(value.key(), "a number");
-  into = value.raw();
+  double number = 0;
+  const std::string_view raw = value.raw();
+  if (!value.is(Type::kNumber) || std::from_chars(raw.data(), raw.data() + raw.size(), number).ec != std::errc())
+    return wrong_type(value.key(), "a number");
+  into = raw;
   return std::nullopt;
 }
 

@@ -2,6 +2,8 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
+#include <cctype>
 #include <charconv>
 
 #include "api/chat_request.h"
@@ -13,6 +15,25 @@ namespace spillway::api {
 
 namespace ondemand = simdjson::ondemand;
 using simdjson::error_code;
+
+namespace {
+
+// simdjson looks at escapes only where a text is decoded; here it goes on as it stands. Half of a surrogate pair may
+// stand alone: the other half comes with the next event.
+bool has_good_escapes(std::string_view token) {
+  for (std::size_t at = token.find('\\'); at != std::string_view::npos; at = token.find('\\', at)) {
+    if (at + 1 >= token.size() || std::string_view("\"\\/bfnrtu").find(token[at + 1]) == std::string_view::npos)
+      return false;
+    at += 2;
+    if (token[at - 1] != 'u') continue;
+    const std::string_view digits = token.substr(at, 4);
+    if (digits.size() < 4 || !std::ranges::all_of(digits, [](unsigned char c) { return std::isxdigit(c) != 0; }))
+      return false;
+  }
+  return true;
+}
+
+}  // namespace
 
 class JsonTreeBuilder {
  public:
@@ -50,6 +71,7 @@ class JsonTreeBuilder {
         kind = Type::kString;
         ondemand::raw_json_string ignored;  // takes the value, so that the walk goes on behind it
         if (const auto error = value.get_raw_json_string().get(ignored)) return error;
+        if (!has_good_escapes(tree_.nodes_[at].raw)) return simdjson::STRING_ERROR;
         break;
       }
       case ondemand::json_type::number: {

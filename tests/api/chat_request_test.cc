@@ -226,13 +226,48 @@ TEST(ChatRequest, bytes_behind_the_object_are_refused) {
   EXPECT_EQ(bad(body + std::string(1, '\0')).status, 400);
 }
 
+TEST(ChatRequest, a_member_of_a_wrong_type_is_named) {
+  struct Row {
+    std::string member;
+    std::string param;
+  };
+  for (const auto& [member, param] : std::vector<Row>{{R"("temperature":"hot")", "temperature"},
+                                                      {R"("max_tokens":[1])", "max_tokens"},
+                                                      {R"("stop":{"a":1})", "stop"},
+                                                      {R"("tools":{})", "tools"},
+                                                      {R"("tool_choice":1)", "tool_choice"},
+                                                      {R"("parallel_tool_calls":"yes")", "parallel_tool_calls"},
+                                                      {R"("response_format":"json")", "response_format"},
+                                                      {R"("logprobs":"x")", "logprobs"},
+                                                      {R"("user":5)", "user"}}) {
+    const ApiError error = bad(R"({"model":"m","messages":[],)" + member + "}");
+    EXPECT_EQ(error.param, param) << member;
+    EXPECT_THAT(error.message, ::testing::HasSubstr("has to be"));
+  }
+  for (const std::string messages : {"[1]", "[[]]", R"([{"role":1}])", R"([{"role":"user","content":5}])", "[null]"})
+    EXPECT_EQ(bad(R"({"model":"m","messages":)" + messages + "}").param, "messages") << messages;
+  good(R"({"model":"m","messages":[{"role":"user","content":null}],"temperature":null,"stop":null,"tools":null})");
+}
+
+TEST(ChatRequest, a_member_that_stands_twice_is_refused_at_any_depth) {
+  EXPECT_EQ(bad(R"({"model":"m","messages":[],"x":1,"x":2})").param, "x");
+  EXPECT_EQ(bad(R"({"model":"m","messages":[{"role":"user","role":"system"}]})").status, 400);
+  EXPECT_EQ(bad(R"({"model":"m","messages":[],"x":{"y":[{"z":1,"z":1}]}})").status, 400);
+  EXPECT_EQ(bad(R"({"model":"m","messages":[],"x":1,"\u0078":2})").status, 400);
+  std::string many = "{\"k0\":0";
+  for (int i = 1; i < 60; ++i) many += ",\"k" + std::to_string(i) + "\":0";
+  good(R"({"model":"m","messages":[],"x":)" + many + "}}");
+  EXPECT_EQ(bad(R"({"model":"m","messages":[],"x":)" + many + ",\"k50\":1}}").status, 400);
+}
+
 TEST(ChatRequest, numbers_follow_the_grammar_and_may_be_of_any_size) {
   const auto with = [](const std::string& number) { return R"({"model":"m","messages":[],"n":)" + number + "}"; };
   for (const std::string number :
        {"0", "-0", "1", "-1", "0.5", "1e5", "1E+5", "1e-5", "-0.0e0", "123456789012345678901234567890", "1e400",
         "0.1234567890123456789012345678901234567890", "-1e-400", "1.5 "}) {
     EXPECT_TRUE(std::holds_alternative<ChatRequest>(decode(with(number)))) << number;
-    EXPECT_TRUE(std::holds_alternative<ChatRequest>(decode(with("[" + number + "," + number + "]")))) << number;
+    const std::string list = R"({"model":"m","messages":[],"x":[)" + number + "," + number + "]}";
+    EXPECT_TRUE(std::holds_alternative<ChatRequest>(decode(list))) << number;
   }
   for (const std::string number :
        {"01", "-", "-01", "1.", ".5", "+1", "1e", "1e+", "0x10", "1_0", "1.2.3", "--1", "1e5.5", "00", "1a", "-a"}) {
@@ -265,7 +300,7 @@ TEST(ChatRequest, a_surrogate_that_stands_alone_is_refused) {
 
 TEST(ChatRequest, the_limit_of_depth_holds_at_its_edge) {
   const auto nested = [](int depth, const std::string& open, const std::string& close) {
-    std::string body = R"({"model":"m","messages":)";
+    std::string body = R"({"model":"m","messages":[],"x":)";
     for (int i = 0; i < depth; ++i) body += i == 0 ? "[" : open;
     for (int i = 0; i < depth; ++i) body += i == depth - 1 ? "]" : close;
     return body + "}";
