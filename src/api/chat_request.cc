@@ -324,7 +324,7 @@ void note_end_of_messages(ondemand::document& document, std::string_view body, C
 
 }  // namespace
 
-std::variant<ChatRequest, ApiError> decode_request(std::string_view body, const RequestShape& shape) {
+std::variant<ChatRequest, ApiError> decode_request(std::string_view body, const RequestShape& shape, bool trusted) {
   if (body.starts_with("\xEF\xBB\xBF"))
     return invalid_request("the body begins with a byte order mark; send only the JSON object");
   ThreadParser parser;
@@ -410,6 +410,18 @@ std::variant<ChatRequest, ApiError> decode_request(std::string_view body, const 
       request.options_end = end_of(document, body, '}');
     } else {
       const bool is_input = key == shape.input;
+      if (trusted && !(shape.has_options && key == "options")) {
+        has_input |= is_input;
+        note_limits(key, value, body, request);
+        std::string_view raw;
+        if (simdjson::to_json_string(value).get(raw)) return malformed(simdjson::TAPE_ERROR);
+        raw = without_trailing_space(raw);
+        if (is_input && raw.starts_with("[")) {
+          request.messages_end = static_cast<std::size_t>(raw.data() - body.data()) + raw.size() - 1;
+          request.messages_empty = raw == "[]";
+        }
+        continue;
+      }
       const std::string_view token = without_trailing_space(value.raw_json_token());
       if (is_input) {
         has_input = true;

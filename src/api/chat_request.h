@@ -61,8 +61,9 @@ inline constexpr int kMaxDepth = 128;
 
 // `body` needs ByteBuffer::kPadding readable bytes behind it. The whole body is checked: syntax, UTF-8, escapes, no
 // member twice in one object, and what is asked is there. Otherwise an ApiError with status 400 that names the field or
-// the place.
-std::variant<ChatRequest, ApiError> decode_request(std::string_view body, const RequestShape& shape);
+// the place. `trusted`: it was written here, and is only looked through.
+std::variant<ChatRequest, ApiError> decode_request(std::string_view body, const RequestShape& shape,
+                                                   bool trusted = false);
 inline std::variant<ChatRequest, ApiError> decode_chat_request(std::string_view body) {
   return decode_request(body, kChatShape);
 }

@@ -99,12 +99,12 @@ class WholeText final : public Assembler {
 
 }  // namespace
 
-std::variant<ChatRequest, ApiError> EmbeddingFormat::decode(std::string_view body) const {
+std::variant<ChatRequest, ApiError> EmbeddingFormat::decode(std::string_view body, bool trusted) const {
   RequestShape shape;
   shape.input = "input";
   shape.input_is_list = false;
   shape.may_stream = false;
-  return decode_request(body, shape);
+  return decode_request(body, shape, trusted);
 }
 
 Refusal EmbeddingFormat::read_request(Value body, Conversation& into) const {

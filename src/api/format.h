@@ -92,7 +92,9 @@ class Format {
   }
 
   // Checks the whole body, and notes what Spillway has to know of it. Status 400 names the field or the place.
-  [[nodiscard]] virtual std::variant<ChatRequest, ApiError> decode(std::string_view body) const = 0;
+  // `trusted`: write_request() made it, so it is only looked through.
+  [[nodiscard]] virtual std::variant<ChatRequest, ApiError> decode(std::string_view body,
+                                                                   bool trusted = false) const = 0;
 
   // A body that decode() found good, taken apart; views into it. 400: it holds what no other Dialect can say, or what
   // is of a wrong type.

@@ -19,7 +19,7 @@ std::variant<Translation, ApiError> translate(const Format& from, std::string_vi
   if (auto refusal = to.write_request(conversation, recipient, out.body, out.dropped)) return std::move(*refusal);
   out.size = out.body.size();
   out.body.append(ByteBuffer::kPadding, '\0');
-  auto decoded = to.decode(out.text());
+  auto decoded = to.decode(out.text(), true);
   if (auto* error = std::get_if<ApiError>(&decoded)) return std::move(*error);
   out.request = std::move(std::get<ChatRequest>(decoded));
   return out;

@@ -47,10 +47,10 @@ std::int64_t estimate_tokens(std::string_view body) {
   return sum;
 }
 
-std::variant<ChatRequest, ApiError> CountFormat::decode(std::string_view body) const {
+std::variant<ChatRequest, ApiError> CountFormat::decode(std::string_view body, bool trusted) const {
   RequestShape shape;
   shape.may_stream = false;
-  return decode_request(body, shape);
+  return decode_request(body, shape, trusted);
 }
 
 Refusal CountFormat::read_request(JsonTree::Value body, Conversation& into) const {

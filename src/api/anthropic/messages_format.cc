@@ -302,8 +302,8 @@ class MessagesWriter final : public StreamWriter {
 
 }  // namespace
 
-std::variant<ChatRequest, ApiError> MessagesFormat::decode(std::string_view body) const {
-  auto decoded = decode_request(body, kChatShape);
+std::variant<ChatRequest, ApiError> MessagesFormat::decode(std::string_view body, bool trusted) const {
+  auto decoded = decode_request(body, kChatShape, trusted);
   // A stream always tells of its usage.
   if (auto* request = std::get_if<ChatRequest>(&decoded)) request->usage_by_option = false;
   return decoded;

@@ -209,7 +209,7 @@ class LineWriter final : public StreamWriter {
 
 }  // namespace
 
-std::variant<ChatRequest, ApiError> OllamaFormat::decode(std::string_view body) const {
+std::variant<ChatRequest, ApiError> OllamaFormat::decode(std::string_view body, bool trusted) const {
   RequestShape shape;
   shape.streams_by_default = true;
   shape.has_options = true;
@@ -218,7 +218,7 @@ std::variant<ChatRequest, ApiError> OllamaFormat::decode(std::string_view body) 
     shape.input = "prompt";
     shape.input_is_list = false;
   }
-  return decode_request(body, shape);
+  return decode_request(body, shape, trusted);
 }
 
 // A model is loaded so; here it always is.

@@ -10,7 +10,7 @@ class OllamaFormat final : public Format {
  public:
   constexpr explicit OllamaFormat(Endpoint endpoint) : Format(endpoint, Framing::kNdjson) {}
 
-  [[nodiscard]] std::variant<ChatRequest, ApiError> decode(std::string_view body) const override;
+  [[nodiscard]] std::variant<ChatRequest, ApiError> decode(std::string_view body, bool trusted) const override;
   [[nodiscard]] Refusal read_request(JsonTree::Value body, Conversation& into) const override;
   [[nodiscard]] Refusal write_request(const Conversation& chat, const Recipient& recipient, std::string& out,
                                       std::vector<std::string>& dropped) const override;

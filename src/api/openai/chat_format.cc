@@ -242,8 +242,8 @@ void append_usage(std::string& out, const Usage& usage) {
   out += "}";
 }
 
-std::variant<ChatRequest, ApiError> ChatFormat::decode(std::string_view body) const {
-  return decode_request(body, kChatShape);
+std::variant<ChatRequest, ApiError> ChatFormat::decode(std::string_view body, bool trusted) const {
+  return decode_request(body, kChatShape, trusted);
 }
 
 Chunk ChatFormat::read_event(std::string_view type, std::string_view data, StreamFacts& facts) const {

@@ -186,11 +186,11 @@ class CompletionAssembler final : public Assembler {
 
 }  // namespace
 
-std::variant<ChatRequest, ApiError> CompletionFormat::decode(std::string_view body) const {
+std::variant<ChatRequest, ApiError> CompletionFormat::decode(std::string_view body, bool trusted) const {
   RequestShape shape;
   shape.input = "prompt";
   shape.input_is_list = false;
-  return decode_request(body, shape);
+  return decode_request(body, shape, trusted);
 }
 
 Refusal CompletionFormat::read_request(Value body, Conversation& into) const {

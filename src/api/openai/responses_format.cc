@@ -229,11 +229,11 @@ class ResponseAssembler final : public Assembler {
 
 }  // namespace
 
-std::variant<ChatRequest, ApiError> ResponsesFormat::decode(std::string_view body) const {
+std::variant<ChatRequest, ApiError> ResponsesFormat::decode(std::string_view body, bool trusted) const {
   RequestShape shape;
   shape.input = "input";
   shape.input_is_list = false;
-  return decode_request(body, shape);
+  return decode_request(body, shape, trusted);
 }
 
 Refusal ResponsesFormat::write_request(const Conversation&, const Recipient&, std::string&,
