@@ -40,6 +40,7 @@ CONFINED = (
     (r"fmt/", (".cc",), "slow to compile: in sources, not in headers"),
     (r"toml\+\+/|toml\.hpp", ("config/",), "only config/ knows the file format"),
     (r"CLI/", ("cli/",), "only cli/ knows the command line"),
+    (r"editline/", ("cli/run.cc",), "only a chat reads lines from a terminal"),
     (r"llhttp\.h", ("http/",), "behind http/'s own parser interface"),
     (r"sqlite3\.h|libpq-fe\.h", ("record/",), "only record/ knows the data bases"),
     (r"librdkafka/", ("cache/",), "only cache/sync knows Kafka"),

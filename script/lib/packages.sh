@@ -10,6 +10,8 @@ PACKAGES=(
   libboost1.81-dev libssl-dev libsimdjson-dev node-llhttp
   nlohmann-json3-dev libtomlplusplus-dev libcli11-dev libfmt-dev libspdlog-dev libmimalloc-dev
   libgtest-dev libgmock-dev libbenchmark-dev
+  # lines of a chat in the terminal
+  libedit-dev
   # charts of the reports
   libjs-chart.js
   # what the scripts and the end-to-end tests use

@@ -14,6 +14,7 @@ constexpr const char* kFooter = R"(
 Examples:
   spillway serve                         the local model, and each provider whose API key is set
   spillway --config spillway.toml check  is this config right?
+  spillway run smollm2:135m              a chat in the terminal
   spillway status                        what runs now
 
 Config: --config, $SPILLWAY_CONFIG, ./spillway.toml, ~/.config/spillway/spillway.toml, or the embedded default.
@@ -71,6 +72,9 @@ int run(int argc, char** argv) {
   app.fallthrough();
   add_globals(app, context);
   add_serve(app, context);
+  add_run(app, context);
+  add_launch(app, context);
+  add_env(app, context);
   add_check(app, context);
   add_drill(app, context);
   add_simulate(app, context);

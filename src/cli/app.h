@@ -38,6 +38,9 @@ int run(int argc, char** argv);
 
 // One for each sub-command, in the file of its name. `context` outlives the app.
 void add_serve(CLI::App& app, Context& context);
+void add_run(CLI::App& app, Context& context);
+void add_launch(CLI::App& app, Context& context);
+void add_env(CLI::App& app, Context& context);
 void add_check(CLI::App& app, Context& context);
 void add_drill(CLI::App& app, Context& context);
 void add_simulate(CLI::App& app, Context& context);

@@ -175,8 +175,10 @@ Status Gateway::check_backends(const config::Config& config) {
 
 void Gateway::run() {
   std::signal(SIGPIPE, SIG_IGN);
-  for (const int number : {SIGTERM, SIGINT, SIGHUP}) signals_.add(number);
-  wait_for_signal();
+  if (options_.obeys_signals) {
+    for (const int number : {SIGTERM, SIGINT, SIGHUP}) signals_.add(number);
+    wait_for_signal();
+  }
   running_workers_ = workers_.size();
   for (const auto& worker : workers_) {
     worker->start([this] { asio::post(loop_, [this] { on_worker_end(); }); });

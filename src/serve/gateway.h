@@ -39,6 +39,7 @@ class Gateway {
     std::function<config::Loaded()> reload;       // reads the config again; empty: there is no file
     std::optional<log::Level> log_level;          // overrides the config's
     std::function<void(const std::string&)> say;  // what goes to stdout
+    bool obeys_signals = true;                    // false: only stop() ends it
   };
   explicit Gateway(Options options);
   ~Gateway();
