@@ -3,6 +3,7 @@
 
 #include "cli/app.h"
 #include "cli/output.h"
+#include "serve/gateway.h"
 
 namespace spillway::cli {
 
@@ -28,8 +29,14 @@ nlohmann::json to_json(const std::vector<config::Problem>& problems) {
 
 int check(const Context& context, const CheckOptions& options) {
   if (options.documentation) return print(config::documentation_tables()) ? kFine : kFailed;
-  const config::Loaded loaded = context.load_config();
+  config::Loaded loaded = context.load_config();
   const auto file = context.config_file();
+  if (loaded.config) {
+    if (const Status fine = serve::Gateway::check(*loaded.config); !fine) {
+      loaded.problems.push_back({file.value_or("").string(), 0, 0, fine.error().message, fine.error().hint});
+      loaded.config.reset();
+    }
+  }
   const std::string name = file ? file->string() : "the embedded default";
   if (options.json) {
     const nlohmann::json out = {{"file", file ? file->string() : ""},

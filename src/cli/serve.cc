@@ -24,7 +24,7 @@ int serve(const Context& context) {
   serve::Gateway gateway(std::move(options));
   if (const Status opened = gateway.open(); !opened) {
     print_error(opened.error());
-    return kFailed;
+    return opened.error().code == ErrorCode::kInvalidArgument ? kUsage : kFailed;
   }
   gateway.run();
   return kFine;

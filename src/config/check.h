@@ -27,6 +27,7 @@ struct Sources {
 };
 
 // What the preset knows goes where the file says nothing; api_key and references in headers are looked up.
+void complete_server(Placed<Server>& server, Sources& sources, Problems& problems);
 void complete_backend(Placed<Backend>& backend, Sources& sources, Problems& problems);
 
 // Each section by itself and against the others.

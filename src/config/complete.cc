@@ -9,6 +9,7 @@ namespace spillway::config {
 
 namespace {
 
+constexpr std::uint64_t kMaxPemFile = 1u << 20;   // bytes
 constexpr std::uint64_t kMaxKeyFile = 64u << 10;  // bytes
 
 std::string_view trimmed(std::string_view text) {
@@ -90,6 +91,25 @@ void look_up_headers(Placed<Backend>& backend, Sources& sources, Problems& probl
 }
 
 }  // namespace
+
+void complete_server(Placed<Server>& server, Sources& sources, Problems& problems) {
+  if (!server.value.tls) return;
+  Tls& tls = *server.value.tls;
+  const Place place = server.of("tls");
+  if (tls.cert.empty() || tls.key.empty()) {
+    return problems.add(place, "server.tls needs a cert and a key",
+                        "as in: tls = { cert = \"cert.pem\", key = \"key.pem\" }");
+  }
+  for (const auto& [path, pem] : {std::pair(&tls.cert, &tls.cert_pem), std::pair(&tls.key, &tls.key_pem)}) {
+    SeenFile& seen = sources.files.emplace_back(SeenFile{*path, {}});
+    auto content = read_file(*path, kMaxPemFile, &seen.state);
+    if (!content) {
+      problems.add(place, content.error().message, content.error().hint);
+    } else {
+      *pem = std::move(*content);
+    }
+  }
+}
 
 void complete_backend(Placed<Backend>& backend, Sources& sources, Problems& problems) {
   Backend& value = backend.value;

@@ -32,6 +32,15 @@ struct Address {
 // The reverse of to_string(); "localhost" stands for 127.0.0.1. Nothing for anything else.
 std::optional<Address> parse_address(std::string_view text);
 
+// server.tls: PEM files, and what they held when the Config was read.
+struct Tls {
+  std::string cert;  // the certificate, and those between it and its root
+  std::string key;
+  std::string cert_pem;
+  std::string key_pem;
+  bool operator==(const Tls&) const = default;
+};
+
 // [server]
 struct Server {
   Address listen{"127.0.0.1", 8080};
@@ -41,6 +50,7 @@ struct Server {
   milliseconds drain_timeout{30'000};
   std::vector<std::string> cors_origins;  // as a browser sends them: "https://app.example.com"
   std::vector<std::string> hosts;         // names, without a port
+  std::optional<Tls> tls;                 // of `listen`; nothing: plain HTTP
   bool operator==(const Server&) const = default;
 };
 

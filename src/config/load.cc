@@ -129,6 +129,7 @@ Loaded load_text(std::string_view toml, const std::filesystem::path& path, const
     return finish({}, problems, {});
   }
   Draft draft = read_draft(document.root, problems);
+  complete_server(draft.server, sources, problems);
   for (Placed<Backend>& backend : draft.backends) complete_backend(backend, sources, problems);
   const bool own_backends = !draft.backends.empty();
   if (!own_backends) draft.backends = default_backends(sources, problems);

@@ -198,13 +198,33 @@ Option<Route> targets_option() {
   return option;
 }
 
+const Options<Tls>& tls_options() {
+  static const Options<Tls> options{
+      text<Tls>("cert", FIELD(cert), "PATH", "A PEM file: the certificate, then its chain."),
+      text<Tls>("key", FIELD(key), "PATH", "A PEM file: its private key.")};
+  return options;
+}
+
 Option<Server> tls_option() {
-  Option<Server> option{"tls", "table", "Not available in this version: put a TLS proxy in front.", {}, {}};
-  option.read = [](const Value& value, Server&, Problems& problems) {
-    problems.add(value.place, "server.tls is not available in this version",
-                 "put a TLS proxy in front, and listen on loopback");
+  Option<Server> option{"tls",
+                        "{ cert = PATH, key = PATH }",
+                        "`listen` speaks TLS 1.2 and 1.3. Changed files are taken up as a changed config is.",
+                        {},
+                        {}};
+  option.read = [](const Value& value, Server& out, Problems& problems) {
+    if (value.kind != Value::Kind::kTable) {
+      problems.add(value.place, "`tls` has to be a table", "as in: tls = { cert = \"cert.pem\", key = \"key.pem\" }");
+      return;
+    }
+    out.tls = read_table<Tls>(value, "server.tls", tls_options(), problems).value;
   };
-  option.print = [](const Server&) { return std::string(); };
+  option.print = [](const Server& from) {
+    if (!from.tls) return std::string();
+    std::string fields;
+    for (const Option<Tls>& field : tls_options())
+      fields += (fields.empty() ? "" : ", ") + field.key + " = " + field.print(*from.tls);
+    return "{ " + fields + " }";
+  };
   return option;
 }
 

@@ -1,5 +1,7 @@
 #include "http/server.h"
 
+#include <openssl/err.h>
+#include <openssl/sslerr.h>
 #include <sys/socket.h>
 
 #include <boost/asio/co_spawn.hpp>
@@ -15,6 +17,7 @@ constexpr std::size_t kIdleBuffer = 16384;      // bytes; larger input buffers a
 constexpr std::size_t kLingerRoom = 64u << 10;  // bytes that are read at once, and dropped, after a refusal
 constexpr seconds kLingerTime{30};              // so long at most (nginx: lingering_time)
 constexpr seconds kLingerSilence{2};            // and while something comes at least so often (lingering_timeout)
+constexpr seconds kEndTime{1};                  // for the end of a TLS connection
 constexpr milliseconds kAcceptPause{100};       // after accept() failed for want of descriptors
 
 void report(std::exception_ptr failure) {
@@ -32,6 +35,7 @@ ServerConnection::ServerConnection(Server& server, Socket socket)
     : server_(server),
       stream_(std::make_shared<Stream>(std::move(socket))),
       parser_(server.limits_->parser),
+      tls_(server.tls_),
       timer_(server.timers_, [this] { time_out(); }),
       writer_(*stream_, server.timers_) {}
 
@@ -47,6 +51,10 @@ Task<> ServerConnection::run() {
   ErrorStatus gone;
   const auto endpoint = stream_->socket().remote_endpoint(gone);
   if (!gone) peer_ = endpoint.address().to_string();
+  if (tls_ && !co_await shake_hands()) {
+    stream_->close();
+    co_return;
+  }
   while (co_await read_request()) {
     client_gone_ = false;
     // A read is pending while the request is handled: it sees the client leave, and takes in what
@@ -80,9 +88,33 @@ Task<> ServerConnection::run() {
   }
   if (writer_.spoiled()) {
     stream_->reset();
-  } else {
-    stream_->close();
+    co_return;
   }
+  if (tls_ && !client_gone_ && !writer_.failed()) {
+    timer_.arm(now() + kEndTime);
+    co_await stream_->end_tls();
+    timer_.disarm();
+  }
+  stream_->close();
+}
+
+Task<bool> ServerConnection::shake_hands() {
+  timer_.arm(now() + server_.limits_->header_timeout);
+  const ErrorStatus ec = co_await stream_->accept_tls(tls_);
+  timer_.disarm();
+  if (!ec) co_return true;
+  if (ERR_GET_REASON(static_cast<unsigned long>(ec.value())) == SSL_R_HTTP_REQUEST) {
+    // In plain words, to whoever asked so.
+    const std::string body = server_.handler_.render_failure(400, "this port speaks TLS; ask with https://");
+    const std::string answer =
+        "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nConnection: close\r\n"
+        "Content-Length: " +
+        std::to_string(body.size()) + "\r\n\r\n" + body;
+    ErrorStatus ignored;
+    stream_->socket().write_some(asio::buffer(answer), ignored);
+    stream_->shutdown_send();
+  }
+  co_return false;
 }
 
 // The read is set again after pipelined or stray bytes, for what comes behind them: a client that has left. Only as far

@@ -94,6 +94,7 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
   friend class Server;
 
   Task<> run();
+  Task<bool> shake_hands();
   Task<bool> read_request();
   bool buffer_body();
   Task<> answer_early(const EarlyAnswer& answer, bool body_is_there);
@@ -107,6 +108,7 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
   std::shared_ptr<Stream> stream_;
   RequestParser parser_;
   Request request_;
+  std::shared_ptr<asio::ssl::context> tls_;
   LoopTimers::Entry timer_;
   ResponseWriter writer_;
   std::string peer_;
@@ -133,7 +135,8 @@ class Server {
   // Starts to accept.
   void start();
 
-  // For connections that are accepted from now on.
+  // For connections that are accepted from now on. Null: they are plain.
+  void set_tls(std::shared_ptr<asio::ssl::context> tls) { tls_ = std::move(tls); }
   void set_limits(std::shared_ptr<const ServerLimits> limits) { limits_ = std::move(limits); }
 
   // Accepts no more, closes idle connections, lets requests that are being handled end.
@@ -154,6 +157,7 @@ class Server {
   Handler& handler_;
   std::shared_ptr<const ServerLimits> limits_;
   std::shared_ptr<ServerLoad> load_;
+  std::shared_ptr<asio::ssl::context> tls_;
   asio::basic_socket_acceptor<asio::ip::tcp, Executor> acceptor_;
   std::list<ServerConnection*> open_;
   bool draining_ = false;

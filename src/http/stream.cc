@@ -39,6 +39,23 @@ Task<ErrorStatus> Stream::start_tls(std::shared_ptr<asio::ssl::context> context,
   co_return ec;
 }
 
+Task<ErrorStatus> Stream::accept_tls(std::shared_ptr<asio::ssl::context> context) {
+  context_ = std::move(context);
+  tls_ = std::make_unique<asio::ssl::stream<Socket>>(std::move(*socket_), *context_);
+  socket_.reset();
+  const auto [ec] = co_await tls_->async_handshake(asio::ssl::stream_base::server, kAwait);
+  co_return ec;
+}
+
+Task<> Stream::end_tls() {
+  if (!tls_ || closed_) co_return;
+  if (reading_) {
+    cancel();
+    co_await wait_read();
+  }
+  if (!closed_) (void)co_await tls_->async_shutdown(kAwait);
+}
+
 std::string Stream::tls_failure(const ErrorStatus& status) const {
   if (!tls_) return status.message();
   switch (const long verified = SSL_get_verify_result(tls_->native_handle())) {

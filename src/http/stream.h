@@ -35,6 +35,10 @@ class Stream : public std::enable_shared_from_this<Stream> {
   // Wraps the connection in TLS as a client and shakes hands; `host` goes out as SNI and is what
   // the certificate has to be for (RFC 6066, RFC 9525). Goes on with an earlier session where there is one.
   Task<ErrorStatus> start_tls(std::shared_ptr<asio::ssl::context> context, std::string host);
+  // The same as a server.
+  Task<ErrorStatus> accept_tls(std::shared_ptr<asio::ssl::context> context);
+  // The end of a TLS connection, so that what was sent cannot be taken for cut (RFC 8446, 6.1). Nothing without TLS.
+  Task<> end_tls();
   // After start_tls() failed with `status`: why, for people.
   [[nodiscard]] std::string tls_failure(const ErrorStatus& status) const;
 

@@ -89,6 +89,45 @@ Result<std::shared_ptr<asio::ssl::context>> make_client_context(const std::strin
   return context;
 }
 
+namespace {
+
+int select_protocol(SSL*, const unsigned char** out, unsigned char* out_length, const unsigned char* offered,
+                    unsigned int length, void*) {
+  static constexpr unsigned char kHttp11[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
+  unsigned char* chosen = nullptr;
+  if (SSL_select_next_proto(&chosen, out_length, kHttp11, sizeof kHttp11, offered, length) != OPENSSL_NPN_NEGOTIATED)
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
+  *out = chosen;
+  return SSL_TLSEXT_ERR_OK;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<asio::ssl::context>> make_server_context(const std::string& cert_pem,
+                                                                const std::string& key_pem) {
+  auto context = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_server);
+  SSL_CTX* const native = context->native_handle();
+  SSL_CTX_set_min_proto_version(native, TLS1_2_VERSION);
+  SSL_CTX_set_mode(native, SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_options(native, SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_RENEGOTIATION |
+                                  SSL_OP_PRIORITIZE_CHACHA);
+  // Sessions are kept by clients, in tickets; nothing grows here.
+  SSL_CTX_set_session_cache_mode(native, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_alpn_select_cb(native, select_protocol, nullptr);
+  const auto unusable = [](const std::string& what, const ErrorStatus& ec, std::string hint) {
+    return Error{ErrorCode::kInvalidArgument, what + " cannot be used: " + ec.message(), std::move(hint)};
+  };
+  ErrorStatus ec;
+  context->use_certificate_chain(asio::buffer(cert_pem), ec);
+  if (ec)
+    return unusable("the certificate of server.tls", ec, "it has to be PEM: the certificate first, then its chain");
+  context->use_private_key(asio::buffer(key_pem), asio::ssl::context::pem, ec);
+  if (ec)
+    return unusable("the key of server.tls", ec,
+                    "it has to be the PEM private key of that certificate, without a password");
+  return context;
+}
+
 void take_up_session(SSL* ssl) {
   Sessions* const sessions = sessions_of(ssl);
   SSL_SESSION* const session = sessions != nullptr ? sessions->take() : nullptr;

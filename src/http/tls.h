@@ -1,4 +1,4 @@
-// TLS contexts for connections to upstreams.
+// TLS contexts for connections to upstreams and from clients.
 #pragma once
 
 #include <openssl/types.h>
@@ -16,8 +16,15 @@ namespace spillway::http {
 // (PEM; empty: none further). The sessions that a server offers are kept in it, so it is for one server only; and
 // for one thread, since OpenSSL 3.0 takes locks within a context.
 Result<std::shared_ptr<asio::ssl::context>> make_client_context(const std::string& ca_file);
-// Lets a new connection of such a context go on with a session of an earlier one (RFC 8446, 2.2), which spares the
-// server's certificate and most of the handshake's CPU. Before the handshake; nothing where no session is kept.
+
+// A server context: TLS 1.2 and later, HTTP/1.1 by ALPN (a client that wants only others is refused, RFC 7301, 3.2).
+// The texts are PEM: the certificate with its chain, and its private key. For one thread.
+Result<std::shared_ptr<asio::ssl::context>> make_server_context(const std::string& cert_pem,
+                                                                const std::string& key_pem);
+
+// Lets a new connection of such a client context a context go on with a session of an earlier one (RFC 8446, 2.2),
+// which spares the server's certificate and most of the handshake's CPU. Before the handshake; nothing where no session
+// is kept.
 void take_up_session(SSL* ssl);
 
 }  // namespace spillway::http

@@ -42,15 +42,15 @@ std::string shell_quoted(std::string_view text) {
 
 }  // namespace
 
-std::string url_of(const config::Address& address) {
+std::string url_of(const config::Address& address, bool tls) {
   config::Address shown = address;
   if (shown.host == "0.0.0.0") shown.host = "127.0.0.1";
   if (shown.host == "::") shown.host = "::1";
-  return "http://" + shown.to_string();
+  return (tls ? "https://" : "http://") + shown.to_string();
 }
 
 std::string banner(const config::Config& config) {
-  const std::string url = url_of(config.server.listen);
+  const std::string url = url_of(config.server.listen, config.server.tls.has_value());
   std::string out = "\nSpillway " + std::string(version()) + "\n\n";
   out += "  OpenAI API   " + url + "/v1\n";
   out += "  metrics      " + url_of(config.server.admin_listen) + "/metrics   (spillway status tells the rest)\n";

@@ -8,7 +8,7 @@
 namespace spillway::serve {
 
 // "http://127.0.0.1:8080"; an address that means "all" is shown as this machine's own.
-std::string url_of(const config::Address& address);
+std::string url_of(const config::Address& address, bool tls = false);
 
 // A few friendly lines: URLs, Backends, and a curl line that works. `config.server` holds the ports
 // that were really taken.

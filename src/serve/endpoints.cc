@@ -122,6 +122,11 @@ std::optional<http::EarlyAnswer> Endpoints::on_head(http::ResponseWriter& respon
         dialect_of(path), 404, "not_found",
         "there is no " + std::string(path.substr(0, 200)) + " here; docs/dialects.md lists what this gateway serves");
   }
+  if (head.method == http::Method::kOptions) {
+    response.add_header("Allow",
+                        std::string(endpoint != nullptr || path == kShow ? "POST" : "GET, HEAD") + ", OPTIONS");
+    return http::EarlyAnswer{204, {}, {}};
+  }
   if (!allowed.empty()) {
     response.add_header("Allow", allowed);
     return early(dialect_of(path), 405, "method_not_allowed",

@@ -10,6 +10,7 @@
 
 #include "backend/backend.h"
 #include "base/file.h"
+#include "http/tls.h"
 #include "serve/banner.h"
 #include "serve/probe.h"
 
@@ -105,7 +106,7 @@ Status Gateway::open() {
   raise_file_limit();
   log::set_level(options_.log_level.value_or(config_->log.level));
   if (Status made = make_writable_directory(options_.data); !made) return made;
-  if (Status fine = check_backends(*config_); !fine) return fine;
+  if (Status fine = check(*config_); !fine) return fine;
   fleet_ = std::make_unique<fleet::Fleet>(
       loop_, fleet::Fleet::Options{options_.data, options_.environment, make_probe(loop_, timers_, resolver_),
                                    [this](const fleet::ReplicaStatus& replica) { on_replica(replica); }});
@@ -161,7 +162,11 @@ Status Gateway::open_admin() {
 }
 
 // Once on this thread, so that a certificate file that cannot be read is found before any worker is told.
-Status Gateway::check_backends(const config::Config& config) {
+Status Gateway::check(const config::Config& config) {
+  if (config.server.tls) {
+    auto made = http::make_server_context(config.server.tls->cert_pem, config.server.tls->key_pem);
+    if (!made) return made.error();
+  }
   record::ThreadMetrics nobodys;
   for (const config::Backend& settings : config.backends) {
     auto made = backend::Backend::make(settings, nobodys);
@@ -184,8 +189,8 @@ void Gateway::run() {
     worker->start([this] { asio::post(loop_, [this] { on_worker_end(); }); });
   }
   admin_server_.start();
-  options_.say("listening on " + url_of(config_->server.listen) + "\nadmin on " + url_of(config_->server.admin_listen) +
-               "\n");
+  options_.say("listening on " + url_of(config_->server.listen, config_->server.tls.has_value()) + "\nadmin on " +
+               url_of(config_->server.admin_listen) + "\n");
   if (Status applied = fleet_->apply(*config_); !applied) log::error(applied.error().message);
   options_.say(banner(*config_));
   model_lists_.keep(*config_);
@@ -250,7 +255,7 @@ void Gateway::reload() {
 
 Status Gateway::take_up(config::Config next) {
   next.file = config_->file;
-  if (Status fine = check_backends(next); !fine) return fine;
+  if (Status fine = check(next); !fine) return fine;
   if (Status fine = fleet_->check(next); !fine) return fine;
   note_restarts(next);
   next.server.listen = config_->server.listen;

@@ -50,6 +50,9 @@ class Gateway {
   // Error leaves nothing behind.
   Status open();
 
+  // What of a Config only its use shows: certificates, and files of Backends.
+  static Status check(const config::Config& config);
+
   // Serves until SIGTERM or SIGINT has been obeyed (a second one ends what still drains). SIGHUP, or
   // a changed config file, reloads.
   void run();
@@ -66,7 +69,6 @@ class Gateway {
   Status open_access_log();
   Status open_admin();
   Status open_workers();
-  static Status check_backends(const config::Config& config);
 
   void wait_for_signal();
   void on_signal(int number);

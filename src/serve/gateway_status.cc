@@ -84,7 +84,7 @@ admin::Status Gateway::status() {
   out.pid = ::getpid();
   out.uptime_s = to_ms(now() - began_at_) / 1e3;
   out.config_file = config_->file.string();
-  out.url = url_of(config_->server.listen);
+  out.url = url_of(config_->server.listen, config_->server.tls.has_value());
   out.threads = static_cast<int>(workers_.size());
   out.connections = client_load_->connections.load(std::memory_order_relaxed);
   out.access_log_dropped_bytes = access_log_->dropped_bytes();

@@ -6,6 +6,7 @@
 #include <boost/asio/post.hpp>
 
 #include "base/log.h"
+#include "http/tls.h"
 
 namespace spillway::serve {
 
@@ -89,6 +90,13 @@ void Worker::adopt(std::shared_ptr<const config::Config> config) {
   }
   warmer_.keep(origins);
   server_.set_limits(server_limits(config->limits));
+  std::shared_ptr<asio::ssl::context> tls;
+  if (config->server.tls) {
+    auto made = http::make_server_context(config->server.tls->cert_pem, config->server.tls->key_pem);
+    if (!made) return log::error(made.error().message);  // it was tried before the Config was accepted
+    tls = *made;
+  }
+  server_.set_tls(std::move(tls));
 }
 
 void Worker::set_local(std::string backend, backend::LocalStatus status) {
