@@ -17,8 +17,8 @@ PACKAGES=(
   # what the scripts and the end-to-end tests use
   python3 python3-venv curl ca-certificates git xz-utils procps iproute2 openssl
 )
-# For script/bench alone: the proxy to be measured against.
-BENCH_PACKAGES=(nginx-light)
+# For script/bench alone: the proxies to be compared with.
+BENCH_PACKAGES=(nginx-light haproxy)
 
 # missing_packages NAME...: those that are not installed, one a line. Needs no right and no network.
 missing_packages() {

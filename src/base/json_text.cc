@@ -93,8 +93,15 @@ namespace {
 int code_unit(std::string_view digits) {
   int unit = 0;
   if (digits.size() < 4) return -1;
-  const auto read = std::from_chars(digits.data(), digits.data() + 4, unit, 16);
-  return read.ptr == digits.data() + 4 ? unit : -1;
+  for (const char c : digits.substr(0, 4)) {
+    const int digit = c >= '0' && c <= '9'   ? c - '0'
+                      : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                      : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                             : -1;
+    if (digit < 0) return -1;
+    unit = unit * 16 + digit;
+  }
+  return unit;
 }
 
 void append_utf8(std::string& out, std::uint32_t point) {

@@ -1,6 +1,7 @@
 // The bodies of /api/chat and /api/generate, taken apart and put together.
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "api/ollama/ollama_format.h"
 

@@ -1,5 +1,7 @@
 // The body of a chat completion request, taken apart and put together.
+#include <algorithm>
 #include <array>
+#include <utility>
 
 #include "api/conversation.h"
 #include "api/openai/chat_format.h"

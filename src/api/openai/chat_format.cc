@@ -1,6 +1,7 @@
 #include "api/openai/chat_format.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "api/openai/answer_assembler.h"
 #include "api/openai/chat_answer.h"

@@ -184,6 +184,28 @@ class CompletionAssembler final : public Assembler {
   std::string usage_;
 };
 
+// It asks for what is done anyway.
+bool asks_for_nothing(Value member) {
+  const std::string_view key = member.key();
+  return ((key == "n" || key == "best_of") && member.integer() == 1) || (key == "echo" && member.raw() == "false") ||
+         (key == "suffix" && member.is(Type::kString) && member.escaped().empty());
+}
+
+Refusal take_member(Value member, Conversation& into) {
+  const std::string_view key = member.key();
+  if (!member || key == "prompt" || key == "stream" || key == "stream_options") return std::nullopt;
+  if (key == "model") return take_text(member, into.model);
+  if (key == "max_tokens") return take_count(member, into.max_tokens);
+  if (key == "temperature") return take_number(member, into.temperature);
+  if (key == "top_p") return take_number(member, into.top_p);
+  if (key == "seed") return take_number(member, into.seed);
+  if (key == "presence_penalty") return take_number(member, into.presence_penalty);
+  if (key == "frequency_penalty") return take_number(member, into.frequency_penalty);
+  if (key == "stop") return take_texts(member, into.stop);
+  if (key == "user") return take_text(member, into.user);
+  return asks_for_nothing(member) ? Refusal() : not_carried(key);
+}
+
 }  // namespace
 
 std::variant<ChatRequest, ApiError> CompletionFormat::decode(std::string_view body, bool trusted) const {
@@ -201,35 +223,7 @@ Refusal CompletionFormat::read_request(Value body, Conversation& into) const {
   message.content.push_back({.text = prompts.front()});
   into.messages.push_back(std::move(message));
   for (const Value member : body) {
-    const std::string_view key = member.key();
-    Refusal refusal;
-    if (!member || key == "prompt" || key == "stream" || key == "stream_options") continue;
-    if (key == "model") {
-      refusal = take_text(member, into.model);
-    } else if (key == "max_tokens") {
-      refusal = take_count(member, into.max_tokens);
-    } else if (key == "temperature") {
-      refusal = take_number(member, into.temperature);
-    } else if (key == "top_p") {
-      refusal = take_number(member, into.top_p);
-    } else if (key == "seed") {
-      refusal = take_number(member, into.seed);
-    } else if (key == "presence_penalty") {
-      refusal = take_number(member, into.presence_penalty);
-    } else if (key == "frequency_penalty") {
-      refusal = take_number(member, into.frequency_penalty);
-    } else if (key == "stop") {
-      refusal = take_texts(member, into.stop);
-    } else if (key == "user") {
-      refusal = take_text(member, into.user);
-    } else if ((key == "n" || key == "best_of") && member.integer() == 1) {
-      continue;
-    } else if ((key == "echo" && member.raw() == "false") || (key == "suffix" && member.escaped().empty())) {
-      continue;
-    } else {
-      refusal = not_carried(key);
-    }
-    if (refusal) return refusal;
+    if (auto refusal = take_member(member, into)) return refusal;
   }
   return std::nullopt;
 }

@@ -58,7 +58,7 @@ class ResponsesWriter final : public StreamWriter {
       case PartKind::kStart:
         if (!part.name.empty()) model_ = part.name;
         return start(out);
-      case PartKind::kText: return add_text(out, Item::kMessage, part.text);
+      case PartKind::kText:
       case PartKind::kRefusal: return add_text(out, Item::kMessage, part.text);
       case PartKind::kReasoning: return add_text(out, Item::kReasoning, part.text);
       case PartKind::kCall:
