@@ -56,9 +56,6 @@ struct RequestShape {
 };
 inline constexpr RequestShape kChatShape{};
 
-// JSON nested deeper than this is refused.
-inline constexpr int kMaxDepth = 128;
-
 // `body` needs ByteBuffer::kPadding readable bytes behind it. The whole body is checked: syntax, UTF-8, escapes, no
 // member twice in one object, and what is asked is there. Otherwise an ApiError with status 400 that names the field or
 // the place. `trusted`: it was written here, and is only looked through.

@@ -15,12 +15,6 @@ namespace {
 using Type = JsonTree::Type;
 using Value = JsonTree::Value;
 
-// Never asked for: these answers do not stream.
-class NoReader final : public PartReader {
- public:
-  void read(std::string_view, std::string_view, Parts&) override {}
-};
-
 // The numbers of a JSON list as 32-bit floats, little endian, in base64: what OpenAI's SDKs ask for by themselves.
 std::string in_base64(std::string_view list) {
   std::string bytes;
@@ -143,8 +137,6 @@ Refusal EmbeddingFormat::write_request(const Conversation& chat, const Recipient
   return std::nullopt;
 }
 
-Chunk EmbeddingFormat::read_event(std::string_view, std::string_view, StreamFacts&) const { return {}; }
-
 Answer EmbeddingFormat::read_answer(std::string_view body) const {
   Answer answer;
   JsonTree tree;
@@ -159,8 +151,6 @@ Answer EmbeddingFormat::read_answer(std::string_view body) const {
   }
   return answer;
 }
-
-std::unique_ptr<PartReader> EmbeddingFormat::part_reader() const { return std::make_unique<NoReader>(); }
 
 void EmbeddingFormat::read_parts(std::string_view body, Parts& out) const {
   JsonTree tree;

@@ -10,6 +10,23 @@
 
 namespace spillway::api {
 
+namespace {
+
+class NoReader final : public PartReader {
+ public:
+  void read(std::string_view, std::string_view, Parts&) override {}
+};
+
+}  // namespace
+
+Refusal Format::write_request(const Conversation&, const Recipient&, std::string&, std::vector<std::string>&) const {
+  return invalid_request("no Backend is asked so");
+}
+Chunk Format::read_event(std::string_view, std::string_view, StreamFacts&) const { return {}; }
+Answer Format::read_answer(std::string_view) const { return {}; }
+std::unique_ptr<PartReader> Format::part_reader() const { return std::make_unique<NoReader>(); }
+void Format::read_parts(std::string_view, Parts&) const {}
+
 std::string Format::missing_before(const Chunk&, const StreamFacts&) const { return {}; }
 
 std::string Format::nothing(const WriterSettings&) const { return "{}"; }

@@ -77,7 +77,8 @@ class Assembler {
   [[nodiscard]] virtual std::string answer() const = 0;
 };
 
-// One for each Endpoint, without state; see format_of(). Texts that are read need ByteBuffer::kPadding readable bytes
+// One for each Endpoint, without state; see format_of(). What an endpoint has not (a stream, Backends that are asked
+// so) is as here: nothing is read, nothing can be written. Texts that are read need ByteBuffer::kPadding readable bytes
 // behind them.
 class Format {
  public:
@@ -101,20 +102,20 @@ class Format {
   [[nodiscard]] virtual Refusal read_request(JsonTree::Value body, Conversation& into) const = 0;
   // Appends the body of a request. 400: it cannot be said here. `dropped` gets what is left out and may be.
   [[nodiscard]] virtual Refusal write_request(const Conversation& chat, const Recipient& recipient, std::string& out,
-                                              std::vector<std::string>& dropped) const = 0;
+                                              std::vector<std::string>& dropped) const;
 
   // The answer to a request that asks for nothing (ChatRequest::empty).
   [[nodiscard]] virtual std::string nothing(const WriterSettings& settings) const;
 
   // One event; `facts` of the stream so far.
-  virtual Chunk read_event(std::string_view type, std::string_view data, StreamFacts& facts) const = 0;
+  virtual Chunk read_event(std::string_view type, std::string_view data, StreamFacts& facts) const;
   // What a client needs before an event that read_event() saw, and the Backend left out. Mostly empty.
   [[nodiscard]] virtual std::string missing_before(const Chunk& chunk, const StreamFacts& facts) const;
-  [[nodiscard]] virtual Answer read_answer(std::string_view body) const = 0;
+  [[nodiscard]] virtual Answer read_answer(std::string_view body) const;
 
-  [[nodiscard]] virtual std::unique_ptr<PartReader> part_reader() const = 0;
+  [[nodiscard]] virtual std::unique_ptr<PartReader> part_reader() const;
   // The parts of a whole answer, which read_answer() found good.
-  virtual void read_parts(std::string_view body, Parts& out) const = 0;
+  virtual void read_parts(std::string_view body, Parts& out) const;
   [[nodiscard]] virtual std::unique_ptr<StreamWriter> writer(WriterSettings settings) const = 0;
   [[nodiscard]] virtual std::unique_ptr<Assembler> assembler() const = 0;
 

@@ -6,7 +6,7 @@
 #include <cctype>
 #include <charconv>
 
-#include "api/chat_request.h"
+#include "api/json_check.h"
 #include "api/json_reading.h"
 #include "base/byte_buffer.h"
 #include "base/json_text.h"

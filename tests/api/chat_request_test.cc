@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/continuation.h"
+#include "api/json_check.h"
 #include "api/padded.h"
 
 namespace spillway::api::openai {

@@ -99,5 +99,20 @@ TEST(JsonText, what_is_no_number_is_null) {
   EXPECT_EQ(number(std::numeric_limits<double>::infinity(), 3), "null");
 }
 
+TEST(Unescaped, undoes_what_append_string_does) {
+  for (const std::string text : {"", "plain", "a\"b\\c\n\r\t\x01", "\u00e9\u4f60\U0001F600"}) {
+    std::string quoted;
+    append_string(quoted, text);
+    EXPECT_EQ(unescaped(std::string_view(quoted).substr(1, quoted.size() - 2)), text);
+  }
+}
+
+TEST(Unescaped, escapes_that_are_none_become_a_mark) {
+  EXPECT_EQ(unescaped(R"(\ud83d\ude00)"), "\U0001F600");
+  EXPECT_EQ(unescaped(R"(\b\f\/)"), "\b\f/");
+  for (const std::string text : {R"(\ud83d)", R"(\ude00)", R"(\ud83dx)", R"(\q)", R"(\u12)", "\\"})
+    EXPECT_NE(unescaped(text).find("\uFFFD"), std::string::npos) << text;
+}
+
 }  // namespace
 }  // namespace spillway::json

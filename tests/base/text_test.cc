@@ -90,5 +90,19 @@ TEST(Glob, many_stars_take_no_exponential_time) {
   EXPECT_FALSE(glob_match(pattern + "b", std::string(5'000, 'a')));
 }
 
+TEST(Base64, has_the_vectors_of_the_rfc) {
+  EXPECT_EQ(base64(""), "");
+  EXPECT_EQ(base64("f"), "Zg==");
+  EXPECT_EQ(base64("fo"), "Zm8=");
+  EXPECT_EQ(base64("foo"), "Zm9v");
+  EXPECT_EQ(base64("foobar"), "Zm9vYmFy");
+  EXPECT_EQ(base64(std::string("\xff\xfe\x00", 3)), "//4A");
+}
+
+TEST(Rfc3339, is_the_time_in_utc) {
+  EXPECT_EQ(rfc3339(0), "1970-01-01T00:00:00Z");
+  EXPECT_EQ(rfc3339(1'795'629'600), "2026-11-25T18:00:00Z");
+}
+
 }  // namespace
 }  // namespace spillway

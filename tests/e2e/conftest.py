@@ -9,6 +9,7 @@ CI                  when set, nothing may be skipped
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import socket
@@ -18,8 +19,9 @@ import pytest
 
 from clock import SLOW
 from fake_upstream import FakeUpstream
-from gateway import Gateway, binary, config_text, local_backend, openai_backend
+from gateway import Gateway, backend_of, binary, config_text, local_backend, openai_backend
 from simulated import Simulated
+from speakers import KINDS
 from tls_files import Authority, make_authority
 
 _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -120,6 +122,19 @@ def third_upstream():
 def module_upstream():
     with FakeUpstream() as fake:
         yield fake
+
+
+@pytest.fixture(scope="module")
+def servers(module_gateway):
+    """For each kind of Backend (Gateway, FakeUpstream): a gateway whose only Backend, "a", speaks it; the model is "test"."""
+    running = {}
+    with contextlib.ExitStack() as fakes:
+        for kind in KINDS:
+            fake = fakes.enter_context(FakeUpstream())
+            route = {"model": "test", "targets": [{"backend": "a"}]}
+            running[kind] = (module_gateway(config_text([backend_of(kind, "a", fake.port)], [route],
+                                                        breaker={"on": False})), fake)
+        yield running
 
 
 @pytest.fixture

@@ -6,8 +6,6 @@ import json
 
 import pytest
 
-from fake_upstream import FakeUpstream
-from gateway import backend_of, config_text
 from http_client import call
 from sdks import SCHEMA
 from speakers import KINDS
@@ -49,11 +47,9 @@ EITHER = {("stop", "a string"), ("stop", "a list"), ("tool_choice", "an object")
           ("prompt", "a list"), ("input", "a list"), ("think", "a string"), ("format", "a string"), ("stop_sequences", "a string")}
 
 
-@pytest.fixture(scope="module", params=KINDS)
-def server(request, module_gateway):
-    with FakeUpstream() as fake:
-        served = module_gateway(config_text([backend_of(request.param, "a", fake.port)], breaker={"on": False}))
-        yield served, fake
+@pytest.fixture(params=KINDS)
+def server(request, servers):
+    return servers[request.param]
 
 
 def assert_refused(server, path: str, body: bytes) -> None:

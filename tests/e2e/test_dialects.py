@@ -6,8 +6,6 @@ import json
 
 import pytest
 
-from fake_upstream import FakeUpstream
-from gateway import backend_of, config_text
 from http_client import call
 from replies import Close
 from sdks import HELLO, SCHEMA, SDKS
@@ -16,27 +14,12 @@ from speakers import CALLS, KINDS, PATHS, begins, calls, is_streamed, refuses, s
 pytestmark = pytest.mark.sanitized
 
 
-@pytest.fixture(scope="module")
-def pairs(module_gateway):
-    """For each kind a gateway whose only Backend speaks it, and that Backend."""
-    running = {}
-    fakes = []
-    for kind in KINDS:
-        fake = FakeUpstream().__enter__()
-        fakes.append(fake)
-        config = config_text([backend_of(kind, "a", fake.port)], breaker={"on": False})
-        running[kind] = (module_gateway(config), fake)
-    yield running
-    for fake in fakes:
-        fake.__exit__(None, None, None)
-
-
 @pytest.fixture(params=[(client, backend) for client in KINDS for backend in KINDS],
                 ids=lambda pair: f"{pair[0]}-to-{pair[1]}")
-def pair(request, pairs):
+def pair(request, servers):
     """(SDK, upstream): a client of one kind before a Backend of another."""
     client, backend = request.param
-    gateway, upstream = pairs[backend]
+    gateway, upstream = servers[backend]
     upstream.requests.clear()
     return SDKS[client](gateway.port), upstream, backend
 

@@ -9,7 +9,6 @@ import openai
 import pydantic
 import pytest
 
-from fake_upstream import FakeUpstream
 from gateway import backend_of, config_text
 from http_client import call, get
 from replies import Close, begun, events, sse, stream, whole
@@ -17,22 +16,6 @@ from sdks import HELLO, TOOL, Anthropic, Ollama, OpenAi
 from speakers import CALLS, KINDS, begins, calls, says, thinks
 
 pytestmark = pytest.mark.sanitized
-
-
-@pytest.fixture(scope="module")
-def servers(module_gateway):
-    """For each kind a gateway whose only Backend speaks it, and that Backend."""
-    running = {}
-    fakes = []
-    for kind in KINDS:
-        fake = FakeUpstream().__enter__()
-        fakes.append(fake)
-        route = {"model": "test", "targets": [{"backend": "a"}]}
-        running[kind] = (module_gateway(config_text([backend_of(kind, "a", fake.port)], [route],
-                                                    breaker={"on": False})), fake)
-    yield running
-    for fake in fakes:
-        fake.__exit__(None, None, None)
 
 
 @pytest.fixture(params=KINDS)

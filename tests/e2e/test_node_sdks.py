@@ -12,8 +12,6 @@ import pytest
 
 from clock import eventually, slow
 from conftest import cannot_run
-from fake_upstream import FakeUpstream
-from gateway import backend_of, config_text
 from replies import Hold, whole
 from speakers import CALLS, KINDS, begins, calls, refuses, says
 from test_endpoints import VECTORS, embeds
@@ -29,21 +27,6 @@ def tell(sdk: str, port: int, scenario: str) -> dict:
                           text=True, timeout=slow(20), env={**os.environ, "NODE_PACKAGES": str(PACKAGES)})
     assert done.returncode == 0 and done.stdout, done.stderr
     return json.loads(done.stdout)
-
-
-@pytest.fixture(scope="module")
-def servers(module_gateway):
-    running = {}
-    fakes = []
-    for kind in KINDS:
-        fake = FakeUpstream().__enter__()
-        fakes.append(fake)
-        route = {"model": "test", "targets": [{"backend": "a"}]}
-        running[kind] = (module_gateway(config_text([backend_of(kind, "a", fake.port)], [route],
-                                                    breaker={"on": False})), fake)
-    yield running
-    for fake in fakes:
-        fake.__exit__(None, None, None)
 
 
 @pytest.fixture(params=[(client, backend) for client in KINDS for backend in KINDS], ids=lambda one: f"{one[0]}-to-{one[1]}")

@@ -28,11 +28,6 @@ std::int64_t tokens_in(const std::vector<Content>& content) {
   return sum;
 }
 
-class NoReader final : public PartReader {
- public:
-  void read(std::string_view, std::string_view, Parts&) override {}
-};
-
 }  // namespace
 
 std::int64_t estimate_tokens(std::string_view body) {
@@ -57,13 +52,6 @@ Refusal CountFormat::read_request(JsonTree::Value body, Conversation& into) cons
   return MessagesFormat().read_request(body, into);
 }
 
-Refusal CountFormat::write_request(const Conversation&, const Recipient&, std::string&,
-                                   std::vector<std::string>&) const {
-  return not_carried("messages", "only Anthropic's API counts");
-}
-
-Chunk CountFormat::read_event(std::string_view, std::string_view, StreamFacts&) const { return {}; }
-
 Answer CountFormat::read_answer(std::string_view body) const {
   Answer answer;
   JsonTree tree;
@@ -77,8 +65,6 @@ Answer CountFormat::read_answer(std::string_view body) const {
   return answer;
 }
 
-std::unique_ptr<PartReader> CountFormat::part_reader() const { return std::make_unique<NoReader>(); }
-void CountFormat::read_parts(std::string_view, Parts&) const {}
 std::unique_ptr<StreamWriter> CountFormat::writer(WriterSettings settings) const {
   return MessagesFormat().writer(std::move(settings));
 }

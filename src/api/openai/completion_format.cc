@@ -228,11 +228,6 @@ Refusal CompletionFormat::read_request(Value body, Conversation& into) const {
   return std::nullopt;
 }
 
-Refusal CompletionFormat::write_request(const Conversation&, const Recipient&, std::string&,
-                                        std::vector<std::string>&) const {
-  return not_carried("messages", "an endpoint for texts has no turns");
-}
-
 Chunk CompletionFormat::read_event(std::string_view, std::string_view data, StreamFacts& facts) const {
   thread_local JsonTree tree;
   Chunk chunk;

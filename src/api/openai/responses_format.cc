@@ -31,11 +31,6 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 12> kRepeate
     {"user", "null"},
 }};
 
-class NoReader final : public PartReader {
- public:
-  void read(std::string_view, std::string_view, Parts&) override {}
-};
-
 // The items of a response, one open at a time; each event has its number.
 class ResponsesWriter final : public StreamWriter {
  public:
@@ -235,19 +230,6 @@ std::variant<ChatRequest, ApiError> ResponsesFormat::decode(std::string_view bod
   shape.input_is_list = false;
   return decode_request(body, shape, trusted);
 }
-
-Refusal ResponsesFormat::write_request(const Conversation&, const Recipient&, std::string&,
-                                       std::vector<std::string>&) const {
-  return not_carried("input", "no Backend is asked so");
-}
-
-Chunk ResponsesFormat::read_event(std::string_view, std::string_view, StreamFacts&) const { return {}; }
-
-Answer ResponsesFormat::read_answer(std::string_view) const { return {}; }
-
-std::unique_ptr<PartReader> ResponsesFormat::part_reader() const { return std::make_unique<NoReader>(); }
-
-void ResponsesFormat::read_parts(std::string_view, Parts&) const {}
 
 std::unique_ptr<StreamWriter> ResponsesFormat::writer(WriterSettings settings) const {
   return std::make_unique<ResponsesWriter>(std::move(settings));
