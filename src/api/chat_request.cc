@@ -118,6 +118,7 @@ class Decoder {
     if (key == shape_.input) return take_input(key, value);
     note_type(key, value);
     note_limits(key, value, body_, request_);
+    if (key == "echo") echoes_ = value.raw_json_token().starts_with("true");
     return check(value, 1);
   }
 
@@ -192,7 +193,7 @@ class Decoder {
       return simdjson::SUCCESS;
     }
     if (!is_of(token, kText | kList)) note_wrong(key, "a string or an array");
-    if (token.starts_with("\"")) request_.prompt_end = place_of(value).second - 1;
+    if (shape_.goes_on && token.starts_with("\"")) request_.prompt_end = place_of(value).second - 1;
     if (!shape_.input_is_list) return check(value, 1);
     std::string wrong;
     if (const auto error = check_messages(value, wrong)) return error;
@@ -221,6 +222,7 @@ class Decoder {
     if (!has_input_ && shape_.input_required)
       return invalid_request(in_quotes(shape_.input) + " is missing", std::string(shape_.input));
     if (shape_.has_options) request_.empty |= !has_input_ || request_.messages_empty;
+    if (echoes_) request_.prompt_end = 0;  // what comes is the prompt again
     request_.object_end = body_.rfind('}');
     return std::move(request_);
   }
@@ -263,6 +265,7 @@ class Decoder {
   std::optional<ApiError> refused_;
   bool has_model_ = false;
   bool has_input_ = false;
+  bool echoes_ = false;
   std::string wrong_;  // what `wrong_key_` has to be, and is not
   std::string wrong_key_;
 };

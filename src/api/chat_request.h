@@ -29,7 +29,7 @@ struct ChatRequest {
   // What continuing a broken answer needs.
   std::size_t messages_end = 0;  // of the `]` that ends `messages`; 0: it has none
   bool messages_empty = false;
-  std::size_t prompt_end = 0;  // of the quote that ends a text prompt; 0: it has none
+  std::size_t prompt_end = 0;  // of the quote that ends a text prompt, where an answer goes on from it; 0: it has none
   std::size_t object_end = 0;  // of the `}` that ends the body
   // `max_tokens`, `max_completion_tokens`, `options.num_predict`: the value's place and what it is; -1: it is not set.
   std::size_t max_tokens_begin = 0;
@@ -53,6 +53,7 @@ struct RequestShape {
   bool streams_by_default = false;
   bool may_stream = true;
   bool has_options = false;  // Ollama's `options`
+  bool goes_on = false;      // an answer follows its text prompt, word for word
 };
 inline constexpr RequestShape kChatShape{};
 

@@ -157,6 +157,19 @@ def test_a_completion_that_breaks_is_gone_on_with_behind_its_prompt(gateway, ups
     assert "".join(choice.text for part in answer for choice in part.choices) == "".join(text)
 
 
+def test_a_broken_generate_is_asked_again_and_matched(gateway, upstream, second_upstream):
+    """A prompt of Ollama's is a user's text, which no answer can be added to."""
+    from speakers import STATISTICS, begun_ndjson, line, ndjson
+    words = ["The quick", " brown fox", " jumps over", " the lazy", " dog"]
+    upstream.script(begun_ndjson([line(response=word) for word in words[:3]]) + [Close()])
+    second_upstream.script(ndjson([*(line(response=word) for word in words),
+                                   line(response="", done=True, done_reason="stop", **STATISTICS)]))
+    served = gateway(config_text([backend_of("ollama", "a", upstream.port), backend_of("ollama", "b", second_upstream.port)]))
+    answer = list(Ollama(served.port).client.generate(model="test", prompt="Tell", stream=True))
+    assert "".join(part.response for part in answer) == "".join(words)
+    assert answer[-1].done and second_upstream.requests[-1].json["prompt"] == "Tell"
+
+
 # --- Embeddings --------------------------------------------------------------------------------------------------
 
 VECTORS = [[0.5, -1.25, 3.0], [1.0, 0.0, -2.5]]

@@ -212,6 +212,7 @@ std::variant<ChatRequest, ApiError> CompletionFormat::decode(std::string_view bo
   RequestShape shape;
   shape.input = "prompt";
   shape.input_is_list = false;
+  shape.goes_on = true;
   return decode_request(body, shape, trusted);
 }
 
