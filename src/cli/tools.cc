@@ -64,6 +64,8 @@ std::optional<ToolStart> start_of(std::string_view tool, const std::string& gate
     out.arguments = {"-c", "model_provider=spillway", "-c",
                      R"(model_providers.spillway={name="Spillway",base_url=")" + openai +
                          R"(",env_key="SPILLWAY_API_KEY",wire_api="responses"})"};
+    // Tools that only OpenAI runs, or that come in a form of its own.
+    out.arguments.insert(out.arguments.end(), {"-c", "web_search=\"disabled\"", "-c", "features.multi_agent=false"});
     if (!model.empty()) out.arguments.insert(out.arguments.end(), {"-m", model});
   } else if (tool == "opencode") {
     set("OPENCODE_CONFIG_CONTENT", opencode_config(gateway, model));
