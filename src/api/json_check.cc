@@ -10,10 +10,6 @@ using simdjson::error_code;
 
 static_assert(ByteBuffer::kPadding >= simdjson::SIMDJSON_PADDING);
 
-namespace {
-
-// RFC 8259, 6. On-Demand looks at numbers only when they are asked for, and then refuses those that
-// do not fit into 64 bits, which JSON allows.
 bool is_number(std::string_view text) {
   std::size_t i = 0;
   const auto digits = [&] {
@@ -36,8 +32,6 @@ bool is_number(std::string_view text) {
   }
   return i == text.size();
 }
-
-}  // namespace
 
 error_code check(ondemand::value value, int depth) {
   if (depth > kMaxDepth) return simdjson::DEPTH_ERROR;

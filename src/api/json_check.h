@@ -40,6 +40,10 @@ class Names {
   std::unordered_set<std::string_view> many_;
 };
 
+// RFC 8259, 6. On-Demand looks at numbers only when they are asked for, and then refuses those that do not fit into 64
+// bits, which JSON allows.
+bool is_number(std::string_view text);
+
 // Walks a value to its end, so that nothing malformed is forwarded; `depth` is its own.
 simdjson::error_code check(simdjson::ondemand::value value, int depth);
 

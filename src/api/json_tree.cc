@@ -78,6 +78,7 @@ class JsonTreeBuilder {
         kind = Type::kNumber;
         double ignored = 0;
         (void)value.get_double().get(ignored);
+        if (!is_number(tree_.nodes_[at].raw)) return simdjson::NUMBER_ERROR;
         break;
       }
       case ondemand::json_type::boolean: {

@@ -261,6 +261,11 @@ TEST(ChatRequest, a_member_that_stands_twice_is_refused_at_any_depth) {
   EXPECT_EQ(bad(R"({"model":"m","messages":[],"x":)" + many + ",\"k50\":1}}").status, 400);
 }
 
+TEST(ChatRequest, values_that_touch_are_no_json) {
+  for (const std::string value : {R"(0"b")", R"(0"b":1)", R"("b""c")", R"(true"c")", "[0 1]", R"([0"a"])", "truefalse", "1null"})
+    EXPECT_EQ(bad(R"({"model":"m","messages":[],"x":)" + value + "}").status, 400) << value;
+}
+
 TEST(ChatRequest, numbers_follow_the_grammar_and_may_be_of_any_size) {
   const auto with = [](const std::string& number) { return R"({"model":"m","messages":[],"n":)" + number + "}"; };
   for (const std::string number :
