@@ -33,7 +33,7 @@ Task<> ClientDelivery::fail(const api::ApiError& error) {
 }
 
 api::StreamWriter& ClientDelivery::writer() {
-  if (!writer_) writer_ = reply_.format.writer(reply_.settings);
+  if (!writer_) writer_ = reply_.format.writer(reply_.settings());
   return *writer_;
 }
 

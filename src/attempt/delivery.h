@@ -41,9 +41,9 @@ class Delivery {
 // How the response to a client is written.
 struct Reply {
   http::ResponseWriter& client;
-  const api::Format& format;         // that the client speaks
-  std::function<void()> add_fields;  // adds Spillway's own header fields, right before the response begins
-  api::WriterSettings settings;
+  const api::Format& format;                      // that the client speaks
+  std::function<void()> add_fields;               // adds Spillway's own header fields, right before the response begins
+  std::function<api::WriterSettings()> settings;  // asked for when something is written anew
 };
 
 // Writes to an HTTP client. What comes in the client's own Format goes on as it came; all else is taken apart and

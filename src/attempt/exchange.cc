@@ -60,6 +60,10 @@ Exchange::Exchange(const Context& context, std::shared_ptr<const route::RouteTab
 }
 
 Reply Exchange::reply() {
+  return {client_, format_, [this] { add_own_headers(); }, [this] { return writer_settings(); }};
+}
+
+api::WriterSettings Exchange::writer_settings() const {
   api::WriterSettings settings;
   settings.include_usage = chat_.include_usage || !chat_.stream;
   settings.created = std::chrono::duration_cast<seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
@@ -70,7 +74,7 @@ Reply Exchange::reply() {
   settings.elapsed_ns = [began_at = began_at_] {
     return std::chrono::duration_cast<std::chrono::nanoseconds>(now() - began_at).count();
   };
-  return {client_, format_, [this] { add_own_headers(); }, std::move(settings)};
+  return settings;
 }
 
 Task<> Exchange::run() {
@@ -133,14 +137,12 @@ Task<> Exchange::answer() {
     co_return;
   }
   if (chat_.empty) {
-    const std::string body = format_.nothing(reply().settings);
+    const std::string body = format_.nothing(writer_settings());
     add_own_headers();
     co_await client_.send(200, "application/json", body);
     co_return;
   }
-  if (!chat_.stream) {
-    delivery_ = std::make_unique<WholeDelivery>(reply());
-  } else {
+  if (chat_.stream) {
     delivery_ = std::make_unique<StreamDelivery>(reply(), context_.timers, began_at_);
   }
   co_await attempt(*deadline);

@@ -32,6 +32,7 @@ class Exchange {
   using Tried = AttemptLoop::Tried;
 
   [[nodiscard]] Reply reply();
+  [[nodiscard]] api::WriterSettings writer_settings() const;
   Task<> answer();
   Task<> attempt(Deadline deadline);
   static void tell_change(const backend::Backend& backend, const backend::Breaker::Change& change);

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/chat_request.h"
+#include "api/format.h"
 #include "api/padded.h"
 #include "api/thread_parser.h"
 
@@ -25,6 +26,16 @@ Read chunk(std::string_view data, StreamFacts facts = {}) {
   return read;
 }
 Answer answer(std::string_view body) { return read_answer(Padded(body).view()); }
+// What the writer adds at the end of a stream that was passed on as it came, without the mark of its end.
+std::string finish_events(const StreamFacts& facts) {
+  const auto writer = format_of(Endpoint::kChat).writer({});
+  std::string out;
+  writer->go_on_from(facts);
+  writer->end(out);
+  constexpr std::string_view kDone = "data: [DONE]\n\n";
+  EXPECT_TRUE(out.ends_with(kDone));
+  return out.substr(0, out.size() - kDone.size());
+}
 std::string with_delta(const std::string& delta) {
   return R"({"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":)" +
          delta + R"(,"finish_reason":null}]})";

@@ -92,8 +92,9 @@ class RelayTest : public http::testing::ClientTest {
     peer().send(head);
     ClientStatus status = ClientStatus::kOk;
     while (!connection_->head_done()) status = run(connection_->receive(soon()));
-    delivery_ = std::make_unique<StreamDelivery>(
-        Reply{*writer_, api::format_of(api::Endpoint::kChat), [this] { ++commits_; }, {}}, timers_, now());
+    delivery_ = std::make_unique<StreamDelivery>(Reply{*writer_, api::format_of(api::Endpoint::kChat),
+                                                       [this] { ++commits_; }, [] { return api::WriterSettings{}; }},
+                                                 timers_, now());
     attempts_ = std::make_unique<AttemptLoop>(
         route_, limits_.deadline, *delivery_, AttemptLoop::Asked{},
         [this, status](const route::Target&, const api::Resumption*) {

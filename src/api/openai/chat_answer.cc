@@ -123,15 +123,6 @@ bool read_choice(ondemand::object object, StreamFacts& facts, Chunk& chunk) {
 
 }  // namespace
 
-void append_chunk(std::string& out, const StreamFacts& facts, std::int64_t index, std::string_view rest) {
-  out += "data: {\"id\":";
-  json::append_string(out, facts.id);
-  out += ",\"object\":\"chat.completion.chunk\",\"created\":" + std::to_string(facts.created) + ",\"model\":";
-  json::append_string(out, facts.model);
-  out += ",\"choices\":[{\"index\":" + std::to_string(index) + ",";
-  out.append(rest).append("}]}\n\n");
-}
-
 Chunk read_chunk(std::string_view data, StreamFacts& facts) {
   Chunk chunk;
   data = without_white_space_behind(data);
@@ -233,21 +224,13 @@ Answer read_answer(std::string_view body) {
 }
 
 std::string role_event(const StreamFacts& facts, std::int64_t index) {
-  std::string out;
-  append_chunk(out, facts, index, R"("delta":{"role":"assistant","content":""},"finish_reason":null)");
-  return out;
-}
-
-std::string finish_events(const StreamFacts& facts) {
-  std::string out;
-  for (const StreamFacts::Choice& choice : facts.choices) {
-    if (choice.finish) continue;
-    append_chunk(out, facts, choice.index,
-                 choice.tool_calls      ? R"("delta":{},"finish_reason":"tool_calls")"
-                 : choice.function_call ? R"("delta":{},"finish_reason":"function_call")"
-                                        : R"("delta":{},"finish_reason":"stop")");
-  }
-  return out;
+  std::string out = "data: {\"id\":";
+  json::append_string(out, facts.id);
+  out += ",\"object\":\"chat.completion.chunk\",\"created\":" + std::to_string(facts.created) + ",\"model\":";
+  json::append_string(out, facts.model);
+  out += ",\"choices\":[{\"index\":" + std::to_string(index) +
+         R"(,"delta":{"role":"assistant","content":""},"finish_reason":null}]})";
+  return out + "\n\n";
 }
 
 }  // namespace spillway::api::openai

@@ -104,16 +104,14 @@ class ChatReader final : public PartReader {
 
 class ChatWriter final : public StreamWriter {
  public:
-  explicit ChatWriter(WriterSettings settings) : settings_(std::move(settings)) {
-    facts_.created = settings_.created;
-    facts_.id = settings_.id;
-    facts_.model = settings_.model;
-    render_beginning();
-  }
+  explicit ChatWriter(WriterSettings settings) : settings_(std::move(settings)) {}
 
   void go_on_from(const StreamFacts& facts) override {
-    facts_ = facts;
-    render_beginning();
+    settings_.id = facts.id;
+    settings_.model = facts.model;
+    settings_.created = facts.created;
+    choices_ = facts.choices;
+    calls_ = facts.calls;
     begun_ = true;
   }
 
@@ -126,14 +124,14 @@ class ChatWriter final : public StreamWriter {
       case PartKind::kEmbedding:
       case PartKind::kSignature: return;
       case PartKind::kCall:
-        facts_.calls = true;
+        calls_ = true;
         return delta(out, R"("tool_calls":[{"index":)" + std::to_string(part.index) + R"(,"id":")" + part.id +
                               R"(","type":"function","function":{"name":")" + part.name + R"(","arguments":""}}])");
       case PartKind::kArguments:
         return delta(out, R"("tool_calls":[{"index":)" + std::to_string(part.index) + R"(,"function":{"arguments":")" +
                               part.text + R"("}}])");
       case PartKind::kLogprobs:
-        out.append(beginning_).append(R"({"index":0,"delta":{},"logprobs":{"content":)");
+        out.append(beginning()).append(R"({"index":0,"delta":{},"logprobs":{"content":)");
         out.append(part.text).append(R"(},"finish_reason":null}]})").append("\n\n");
         return;
       case PartKind::kFinish: return finish(out, word_of(part.finish));
@@ -145,13 +143,14 @@ class ChatWriter final : public StreamWriter {
 
   void end(std::string& out) override {
     // A stream that was passed on as it came may have several choices.
-    if (!facts_.choices.empty()) {
-      out += finish_events(facts_);
-    } else if (!finished_) {
-      finish(out, facts_.calls ? "tool_calls" : "stop");
+    for (const StreamFacts::Choice& choice : std::exchange(choices_, {})) {
+      finished_ = true;
+      if (!choice.finish)
+        finish(out, choice.tool_calls ? "tool_calls" : choice.function_call ? "function_call" : "stop", choice.index);
     }
+    if (!finished_) finish(out, calls_ ? "tool_calls" : "stop");
     if (usage_) {
-      out.append(beginning_).append("],\"usage\":");
+      out.append(beginning()).append("],\"usage\":");
       append_usage(out, *usage_);
       out += "}\n\n";
     }
@@ -166,21 +165,22 @@ class ChatWriter final : public StreamWriter {
 
  private:
   // What each event begins with; it is written for every token.
-  void render_beginning() {
+  const std::string& beginning() {
+    if (!beginning_.empty()) return beginning_;
     beginning_ = "data: {\"id\":";
-    json::append_string(beginning_, facts_.id);
-    beginning_ += R"(,"object":"chat.completion.chunk","created":)" + std::to_string(facts_.created) + ",\"model\":";
-    json::append_string(beginning_, facts_.model);
-    beginning_ += ",\"choices\":[";
+    json::append_string(beginning_, settings_.id);
+    beginning_ += R"(,"object":"chat.completion.chunk","created":)" + std::to_string(settings_.created) + ",\"model\":";
+    json::append_string(beginning_, settings_.model);
+    return beginning_ += ",\"choices\":[";
   }
   void start(std::string& out, const Part& part) {
     if (std::exchange(begun_, true)) return;
-    if (!part.id.empty()) facts_.id = json::unescaped(part.id);
-    if (!part.name.empty()) facts_.model = json::unescaped(part.name);
-    render_beginning();
+    if (!part.id.empty()) settings_.id = json::unescaped(part.id);
+    if (!part.name.empty()) settings_.model = json::unescaped(part.name);
+    beginning_.clear();
     delta(out, R"("role":"assistant","content":"")");
   }
-  void begin_delta(std::string& out) { out.append(beginning_).append(R"({"index":0,"delta":{)"); }
+  void begin_delta(std::string& out) { out.append(beginning()).append(R"({"index":0,"delta":{)"); }
   static void end_delta(std::string& out) {
     out += R"(},"finish_reason":null}]})";
     out += "\n\n";
@@ -195,10 +195,11 @@ class ChatWriter final : public StreamWriter {
     out.append(name).append(text).push_back('"');
     end_delta(out);
   }
-  void finish(std::string& out, std::string_view word) {
+  void finish(std::string& out, std::string_view word, std::int64_t index = 0) {
     finished_ = true;
-    facts_.choices.clear();
-    out.append(beginning_).append(R"({"index":0,"delta":{},"finish_reason":")").append(word).append("\"}]}\n\n");
+    choices_.clear();
+    out.append(beginning()).append("{\"index\":").append(std::to_string(index));
+    out.append(R"(,"delta":{},"finish_reason":")").append(word).append("\"}]}\n\n");
   }
   // Anthropic tells of its input at the beginning, of its output at the end.
   void merge(const Usage& usage) {
@@ -211,10 +212,11 @@ class ChatWriter final : public StreamWriter {
     take(usage_->reasoning, usage.reasoning);
   }
 
-  WriterSettings settings_;
-  StreamFacts facts_;
+  WriterSettings settings_;  // with the identity of the stream
   std::string beginning_;
+  std::vector<StreamFacts::Choice> choices_;  // of what was passed on
   std::optional<Usage> usage_;
+  bool calls_ = false;
   bool begun_ = false;
   bool finished_ = false;
 };
