@@ -262,7 +262,8 @@ TEST(ChatRequest, a_member_that_stands_twice_is_refused_at_any_depth) {
 }
 
 TEST(ChatRequest, values_that_touch_are_no_json) {
-  for (const std::string value : {R"(0"b")", R"(0"b":1)", R"("b""c")", R"(true"c")", "[0 1]", R"([0"a"])", "truefalse", "1null"})
+  for (const std::string value :
+       {R"(0"b")", R"(0"b":1)", R"("b""c")", R"(true"c")", "[0 1]", R"([0"a"])", "truefalse", "1null"})
     EXPECT_EQ(bad(R"({"model":"m","messages":[],"x":)" + value + "}").status, 400) << value;
 }
 

@@ -62,10 +62,10 @@ TEST(JsonTree, texts_keep_their_escapes_and_can_be_decoded) {
 }
 
 TEST(JsonTree, what_is_no_json_object_is_refused) {
-  for (const std::string text : {"", "[]", "1", "{", "{}x", "{\"a\":}", "{\"a\":\"\\q\"}", "{\"a\":\"\\u12\"}",
-                                 "{\"a\":nul}",
-                                 "{\"a\":0\"b\"}", "{\"a\":[0 1]}", "{\"a\":01}", "{\"a\":1.}", "{\"a\":-}", "{\"a\":truefalse}",
-                                 "{\"a\":0\"b\":1}", "{\"a\":\"b\"\"c\"}", "{\"a\":true\"c\"}", "{\"a\":\"\xff\"}"}) {
+  for (const std::string text :
+       {"", "[]", "1", "{", "{}x", "{\"a\":}", "{\"a\":\"\\q\"}", "{\"a\":\"\\u12\"}", "{\"a\":nul}", "{\"a\":0\"b\"}",
+        "{\"a\":[0 1]}", "{\"a\":01}", "{\"a\":1.}", "{\"a\":-}", "{\"a\":truefalse}", "{\"a\":0\"b\":1}",
+        "{\"a\":\"b\"\"c\"}", "{\"a\":true\"c\"}", "{\"a\":\"\xff\"}"}) {
     JsonTree tree;
     EXPECT_FALSE(tree.parse(Padded(text).view())) << text;
     EXPECT_FALSE(tree.root()) << text;
