@@ -12,6 +12,8 @@ find_package(CLI11 REQUIRED)
 find_package(GTest REQUIRED)
 find_package(benchmark REQUIRED)
 find_package(mimalloc 2 REQUIRED)
+find_package(CURL 7.88 REQUIRED)
+find_package(LibArchive 3.6 REQUIRED)
 
 # llhttp comes as C sources. Strict mode has to be on the command line: the source tests the macro
 # before its own header gives it a default of 0.

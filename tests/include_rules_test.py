@@ -45,7 +45,8 @@ CONFINED = (
     (r"sqlite3\.h|libpq-fe\.h", ("record/",), "only record/ knows the data bases"),
     (r"librdkafka/", ("cache/",), "only cache/sync knows Kafka"),
     (r"modsecurity/|hs/|hs\.h", ("admit/",), "only admit/guard scans content"),
-    (r"curl/", ("fleet/",), "only for downloads of models"),
+    (r"curl/", ("fleet/pull/",), "only for downloads of models"),
+    (r"archive\.h|archive_entry\.h", ("fleet/pull/archive.cc",), "only a package's weights come in an archive"),
     (r"nvml\.h", ("fleet/",), "only fleet/hardware asks the GPU"),
     (r"gtest/|gmock/|benchmark/", (), "tests and benchmarks live outside src/"),
 )

@@ -60,12 +60,12 @@ bare_clone() {
 
 # Engine and model are the same bytes everywhere; taking them over saves their build and download.
 bare_caches() {
-  local to="$1/.cache/spillway" dir
+  local to="$1/.cache/spillway" dir weights
   if [ "${SPILLWAY_BARE_CACHE:-1}" = 0 ]; then return; fi
   dir="$(engine_dir)"
-  mkdir -p "$to/engine" "$to/download"
+  mkdir -p "$to/engine" "$to/test-data/models/blobs"
   if [ -e "$dir/complete" ]; then cp -a "$dir" "$to/engine/"; fi
-  if [ -e "$(model_file)" ]; then cp -a "$(model_file)" "$to/download/"; fi
+  if weights="$(model_at_hand)"; then cp -a "$weights" "$to/test-data/models/blobs/"; fi
 }
 
 # bare_run ROOT USER COMMAND...: in the bare system, with nothing of this environment but the network's.

@@ -10,6 +10,8 @@ PACKAGES=(
   libboost1.81-dev libssl-dev libsimdjson-dev node-llhttp
   nlohmann-json3-dev libtomlplusplus-dev libcli11-dev libfmt-dev libspdlog-dev libmimalloc-dev
   libgtest-dev libgmock-dev libbenchmark-dev
+  # downloads of models, and the archives that some come in
+  libcurl4-openssl-dev libarchive-dev
   # lines of a chat in the terminal
   libedit-dev
   # charts of the reports

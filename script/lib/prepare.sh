@@ -7,10 +7,7 @@
 
 # fetch_ahead: what is still to be downloaded, while the compilers work. What fails here is tried
 # again, and told, when it is needed.
-fetch_ahead() {
-  if ! engine_complete; then with_lock engine fetch_engine; fi
-  with_lock model-file fetch_model
-}
+fetch_ahead() { with_lock engine fetch_engine; }
 
 # prepare TARGET [--data DIR]: packages, TARGET of the build, engine, default model. A step that has
 # nothing to do says nothing.
@@ -19,7 +16,7 @@ prepare() {
   shift
   provide_packages "${PACKAGES[@]}"
   steps+=("packages $((SECONDS - start)) s")
-  if ! engine_complete || [ ! -e "$(model_file)" ]; then
+  if ! engine_complete; then
     (fetch_ahead) >"$BUILD.fetch.log" 2>&1 </dev/null &
     ahead=$!
   fi

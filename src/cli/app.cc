@@ -80,9 +80,12 @@ int run(int argc, char** argv) {
   add_simulate(app, context);
   add_status(app, context);
   add_top(app, context);
+  add_pull(app, context);
   add_list(app, context);
   add_import(app, context);
+  add_cp(app, context);
   add_rm(app, context);
+  add_models(app, context);
   add_completion(app, context);
   add_version(app, context);
   try {

@@ -10,11 +10,6 @@ namespace spillway::cli {
 
 namespace {
 
-std::string padded(std::string text, std::size_t width) {
-  text.resize(std::max(text.size() + 2, width), ' ');
-  return text;
-}
-
 std::string as_json(const std::vector<fleet::Model>& models) {
   nlohmann::json out = nlohmann::json::array();
   for (const fleet::Model& model : models) {

@@ -25,4 +25,7 @@ void print_problems(const std::vector<config::Problem>& problems);
 // "98.4 MB": powers of 1000, as model pages tell sizes.
 std::string size_text(std::uint64_t bytes);
 
+// With spaces behind it up to `width`, and at least two: a column of a table.
+std::string padded(std::string text, std::size_t width);
+
 }  // namespace spillway::cli

@@ -38,12 +38,20 @@ bool get_gguf(const Json& object, GgufInfo& out) {
          get(*found, "quantization", out.quantization) && get(*found, "tensors", out.tensors);
 }
 
+// Manifests that imports wrote, and old ones, have none.
+bool get_pulled(const Json& object, Pulled& out) {
+  const auto found = object.find("pulled");
+  if (found == object.end()) return true;
+  return found->is_object() && get(*found, "from", out.from) && get(*found, "revision", out.revision) &&
+         get(*found, "digest", out.digest) && get(*found, "validator", out.validator);
+}
+
 }  // namespace
 
 std::string Model::display_name() const { return name.name.empty() ? path.stem().string() : name.to_string(); }
 
 std::string manifest_to_json(const Model& model) {
-  const Json json = {
+  Json json = {
       {"name", model.name.name},
       {"tag", model.name.tag},
       {"digest", std::string(kDigestPrefix) + model.digest},
@@ -61,6 +69,12 @@ std::string manifest_to_json(const Model& model) {
         {"quantization", model.gguf.quantization},
         {"tensors", model.gguf.tensors}}},
   };
+  if (!model.pulled.from.empty()) {
+    json["pulled"] = {{"from", model.pulled.from},
+                      {"revision", model.pulled.revision},
+                      {"digest", model.pulled.digest},
+                      {"validator", model.pulled.validator}};
+  }
   // Names inside a GGUF need not be UTF-8.
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
@@ -75,7 +89,7 @@ Result<Model> manifest_from_json(std::string_view text, const ModelName& name) {
   if (!get(json, "name", model.name.name) || !get(json, "tag", model.name.tag) || model.name != name ||
       !get(json, "format", format) || format != "gguf" || !get(json, "digest", model.digest) ||
       !get(json, "size", model.size) || !get(json, "license", model.license) || !get(json, "source", model.source) ||
-      !get(json, "imported_at", model.imported_at) || !get_gguf(json, model.gguf)) {
+      !get(json, "imported_at", model.imported_at) || !get_gguf(json, model.gguf) || !get_pulled(json, model.pulled)) {
     return corrupt;
   }
   if (!model.digest.starts_with(kDigestPrefix)) return corrupt;

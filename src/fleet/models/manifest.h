@@ -12,6 +12,17 @@
 
 namespace spillway::fleet {
 
+// What a Model was when it was pulled, so that a later look at its source tells whether there is a newer one. `from` is
+// empty for a Model that was imported.
+struct Pulled {
+  std::string from;       // as parse_source() reads it
+  std::string revision;   // the source's own name of this version: a commit, a version; may be empty
+  std::string digest;     // SHA-256 of what was fetched, where the source tells it: of the weights, or of their archive
+  std::string validator;  // where it does not: ETag, Last-Modified, or a file's size and time
+
+  bool operator==(const Pulled&) const = default;
+};
+
 // Weights on disk. One that was named by its path has `path`, `size` and `gguf` only.
 struct Model {
   ModelName name;      // name.name is empty for a file outside the store
@@ -21,6 +32,7 @@ struct Model {
   std::string license;      // SPDX id, as the importer said; may be empty
   std::string source;       // where it came from, as the importer said; may be empty
   std::string imported_at;  // "2026-11-23T21:25:00Z"
+  Pulled pulled;
   GgufInfo gguf;
 
   // What to call it: "smollm2:135m", or the file's name without ".gguf".

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "base/text.h"
+
 namespace spillway::fleet {
 
 namespace {
@@ -26,10 +28,19 @@ Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
 
 void Sha256::update(const void* data, std::size_t size) { must(EVP_DigestUpdate(context_.get(), data, size)); }
 
-std::string Sha256::finish() {
+std::string Sha256::finish() { return finish(context_.get()); }
+
+std::string Sha256::digest_so_far() const {
+  const std::unique_ptr<evp_md_ctx_st, Free> copy(EVP_MD_CTX_new());
+  must(copy != nullptr ? 1 : 0);
+  must(EVP_MD_CTX_copy_ex(copy.get(), context_.get()));
+  return finish(copy.get());
+}
+
+std::string Sha256::finish(evp_md_ctx_st* context) {
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned int size = 0;
-  must(EVP_DigestFinal_ex(context_.get(), digest, &size));
+  must(EVP_DigestFinal_ex(context, digest, &size));
   std::string out;
   for (unsigned int i = 0; i < size; ++i) {
     out.push_back(kHex[digest[i] >> 4]);
@@ -40,6 +51,14 @@ std::string Sha256::finish() {
 
 bool is_sha256_hex(std::string_view text) {
   return text.size() == 64 && std::ranges::all_of(text, [](char c) { return kHex.find(c) != std::string_view::npos; });
+}
+
+std::string base64_of_hex(std::string_view hex) {
+  std::string bytes;
+  for (std::size_t i = 0; i + 1 < hex.size(); i += 2) {
+    bytes.push_back(static_cast<char>(kHex.find(hex[i]) * 16 + kHex.find(hex[i + 1])));
+  }
+  return base64(bytes);
 }
 
 }  // namespace spillway::fleet

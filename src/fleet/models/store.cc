@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 #include "base/ids.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "fleet/models/disk.h"
 #include "fleet/models/sha256.h"
 
 namespace spillway::fleet {
@@ -32,60 +32,6 @@ std::string utc_now() {
   char text[32];
   const std::size_t size = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
   return {text, size};
-}
-
-Status sync_folder(const fs::path& folder) {
-  const FileDescriptor fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd.valid() || ::fsync(fd.get()) != 0) return system_error("cannot sync folder", folder, errno);
-  return {};
-}
-
-// A file that is removed again, unless it was renamed to what it is for.
-class TemporaryFile {
- public:
-  explicit TemporaryFile(fs::path path)
-      : path_(std::move(path)), fd_(::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644)) {}
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
-  ~TemporaryFile() {
-    if (fd_.valid() && !path_.empty()) ::unlink(path_.c_str());
-  }
-
-  [[nodiscard]] int fd() const { return fd_.get(); }
-  [[nodiscard]] const fs::path& path() const { return path_; }
-
-  Status become(const fs::path& target) {
-    if (::fsync(fd_.get()) != 0) return system_error("cannot write", path_, errno);
-    if (::rename(path_.c_str(), target.c_str()) != 0) return system_error("cannot replace", target, errno);
-    path_.clear();
-    return sync_folder(target.parent_path());
-  }
-
- private:
-  fs::path path_;
-  FileDescriptor fd_;
-};
-
-Status write_all(int fd, const char* data, std::size_t size, const fs::path& path) {
-  while (size > 0) {
-    const ssize_t written = ::write(fd, data, size);
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return system_error("cannot write", path, errno);
-    data += written;
-    size -= static_cast<std::size_t>(written);
-  }
-  return {};
-}
-
-Status check_free_space(const fs::path& folder, std::uint64_t needed) {
-  struct statvfs status{};
-  if (::statvfs(folder.c_str(), &status) != 0) return system_error("cannot look at", folder, errno);
-  const std::uint64_t free = std::uint64_t{status.f_bavail} * status.f_frsize;
-  if (free >= needed) return {};
-  return Error{ErrorCode::kResourceExhausted,
-               "no space left in " + folder.string() + ": " + std::to_string(needed) + " bytes are needed, " +
-                   std::to_string(free) + " are free",
-               "free some space there, or name another folder with --data"};
 }
 
 }  // namespace
@@ -144,7 +90,9 @@ Result<std::string> Store::copy_in(const fs::path& file, std::uint64_t size, con
     if (got < 0) return system_error("cannot read", file, errno);
     if (got == 0) break;
     sha256.update(block.data(), static_cast<std::size_t>(got));
-    if (Status written = write_all(out.fd(), block.data(), static_cast<std::size_t>(got), out.path()); !written) {
+    if (Status written =
+            write_at(out.fd(), block.data(), static_cast<std::size_t>(got), static_cast<off_t>(copied), out.path());
+        !written) {
       return written.error();
     }
     copied += static_cast<std::uint64_t>(got);
@@ -161,11 +109,67 @@ Result<std::string> Store::copy_in(const fs::path& file, std::uint64_t size, con
   return digest;
 }
 
+// The digest of a file that is only read.
+Result<std::string> Store::digest_of(const fs::path& file) {
+  const FileDescriptor in(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!in.valid()) return system_error("cannot read", file, errno);
+  Sha256 sha256;
+  std::vector<char> block(kCopyBlock);
+  for (;;) {
+    const ssize_t got = ::read(in.get(), block.data(), block.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return system_error("cannot read", file, errno);
+    if (got == 0) return sha256.finish();
+    sha256.update(block.data(), static_cast<std::size_t>(got));
+  }
+}
+
+Result<std::string> Store::link_in(const fs::path& file, std::uint64_t size, const std::string& expected) const {
+  Result<std::string> digest = digest_of(file);
+  if (!digest) return digest;
+  if (!expected.empty() && *digest != expected) {
+    return Error{ErrorCode::kCorrupt, file.string() + " has SHA-256 " + *digest + ", not " + expected,
+                 "fetch it again"};
+  }
+  if (has_blob(*digest, size)) return digest;
+  const fs::path blob = blob_path(*digest);
+  ::unlink(blob.c_str());  // a cut one
+  if (::link(file.c_str(), blob.c_str()) != 0) {
+    // Another file system, or one without hard links: there is no way but to copy.
+    log::info("cannot link " + file.string() + " into the store; copying it");
+    return copy_in(file, size, *digest);
+  }
+  if (Status synced = sync_folder(blob.parent_path()); !synced) return synced.error();
+  return digest;
+}
+
+Result<std::string> Store::move_in(const fs::path& file, std::uint64_t size, const std::string& digest) const {
+  if (has_blob(digest, size)) {
+    ::unlink(file.c_str());
+    return digest;
+  }
+  const fs::path blob = blob_path(digest);
+  if (::rename(file.c_str(), blob.c_str()) != 0) return system_error("cannot move into the store", file, errno);
+  if (Status synced = sync_folder(blob.parent_path()); !synced) return synced.error();
+  return digest;
+}
+
+Result<std::string> Store::take_in(const ImportRequest& request, std::uint64_t size,
+                                   const std::string& expected) const {
+  switch (request.taking) {
+    case Taking::kMove: return move_in(request.file, size, expected);
+    case Taking::kLink: return link_in(request.file, size, expected);
+    case Taking::kCopy: break;
+  }
+  if (!expected.empty() && has_blob(expected, size)) return expected;
+  return copy_in(request.file, size, expected);
+}
+
 Result<Model> Store::import(const ImportRequest& request) {
   Result<ModelName> name = parse_model_name(request.name);
   if (!name) return name.error();
   const std::string expected = to_lower(request.sha256);
-  if (!expected.empty() && !is_sha256_hex(expected)) {
+  if ((!expected.empty() || request.taking == Taking::kMove) && !is_sha256_hex(expected)) {
     return Error{ErrorCode::kInvalidArgument, "\"" + request.sha256 + "\" is not a SHA-256 digest",
                  "give its 64 hexadecimal digits"};
   }
@@ -176,35 +180,32 @@ Result<Model> Store::import(const ImportRequest& request) {
                  request.file.string() + " is one of " + std::to_string(gguf->split_count) + " parts of a model",
                  "join them first with `llama-gguf-split --merge`"};
   }
-  const fs::path manifest = manifest_path(*name);
   for (const fs::path& folder : {folder_ / "blobs", folder_ / "manifests"}) {
     if (Status made = make_writable_directory(folder); !made) return made.error();
   }
   const Result<FileDescriptor> locked = lock();
   if (!locked) return locked.error();
-  // Under the lock: a remove() takes a name's empty folder away.
-  if (Status made = make_writable_directory(manifest.parent_path()); !made) return made.error();
   if (Status cleaned = remove_leftovers(); !cleaned) return cleaned.error();
-
-  const Result<Model> before = read_manifest(*name);
   Model model;
   model.name = *name;
   model.size = gguf->file_size;
   model.license = request.license;
   model.source = request.source;
+  model.pulled = request.pulled;
   model.imported_at = utc_now();
   model.gguf = *gguf;
-  if (!expected.empty() && has_blob(expected, model.size)) {
-    model.digest = expected;
-  } else {
-    Result<std::string> digest = copy_in(request.file, model.size, expected);
-    if (!digest) {
-      std::error_code ignored;
-      fs::remove(manifest.parent_path(), ignored);  // only when it is empty
-      return digest.error();
-    }
-    model.digest = *digest;
-  }
+  Result<std::string> digest = take_in(request, model.size, expected);
+  if (!digest) return digest.error();
+  model.digest = *digest;
+  return name_it(std::move(model));
+}
+
+// With the lock held: from now on the name means these weights, which are in blobs/.
+Result<Model> Store::name_it(Model model) const {
+  const fs::path manifest = manifest_path(model.name);
+  // Under the lock: a remove() takes a name's empty folder away.
+  if (Status made = make_writable_directory(manifest.parent_path()); !made) return made.error();
+  const Result<Model> before = read_manifest(model.name);
   model.path = blob_path(model.digest);
   Status written = write_file_atomically(manifest, manifest_to_json(model));
   if (written) written = sync_folder(manifest.parent_path());
@@ -218,6 +219,40 @@ Result<Model> Store::import(const ImportRequest& request) {
     if (Status dropped = drop_blob_if_unused(before->digest); !dropped) log::warn(dropped.error().message);
   }
   return model;
+}
+
+Result<Model> Store::name_blob(std::string_view digest, const ImportRequest& request) const {
+  const Result<ModelName> name = parse_model_name(request.name);
+  if (!name) return name.error();
+  if (!is_sha256_hex(digest)) return Error{ErrorCode::kInvalidArgument, "that is no SHA-256 digest", {}};
+  const Result<FileDescriptor> locked = lock();
+  if (!locked) return locked.error();
+  Model model;
+  model.name = *name;
+  model.digest = digest;
+  Result<GgufInfo> gguf = read_gguf(blob_path(model.digest));
+  if (!gguf) return gguf.error();
+  model.size = gguf->file_size;
+  model.license = request.license;
+  model.source = request.source;
+  model.pulled = request.pulled;
+  model.imported_at = utc_now();
+  model.gguf = *std::move(gguf);
+  return name_it(std::move(model));
+}
+
+Result<Model> Store::copy(std::string_view from, std::string_view to) {
+  const Result<ModelName> name = parse_model_name(to);
+  if (!name) return name.error();
+  const Result<Model> there = find(from);
+  if (!there) return there.error();
+  const Result<FileDescriptor> locked = lock();
+  if (!locked) return locked.error();
+  // Again, under the lock: its weights may be gone by now.
+  Result<Model> model = find(from);
+  if (!model) return model;
+  model->name = *name;
+  return name_it(*std::move(model));
 }
 
 Result<Model> Store::read_manifest(const ModelName& name) const {

@@ -2,6 +2,7 @@
 //
 //   FOLDER/blobs/sha256-HEX          weights, named by their own digest, never changed
 //   FOLDER/manifests/NAME/TAG.json   a name for a blob, and what is known of it
+//   FOLDER/partial/                  what is being fetched (pull/)
 //   FOLDER/.lock                     held by whoever changes any of it
 //
 // Several processes may use a store at once. A manifest is written after its blob is safely on
@@ -20,12 +21,21 @@
 
 namespace spillway::fleet {
 
+// How a file comes into the store.
+enum class Taking {
+  kCopy,
+  kLink,  // a hard link, where the file system can; else a copy
+  kMove,  // renamed: it is in the store's folder, and `sha256` is known to be its digest
+};
+
 struct ImportRequest {
   std::filesystem::path file;
   std::string name;    // NAME or NAME:TAG
   std::string sha256;  // 64 hexadecimal digits that the file must have; empty: any
   std::string license;
   std::string source;
+  Pulled pulled = {};
+  Taking taking = Taking::kCopy;
 };
 
 class Store {
@@ -33,11 +43,19 @@ class Store {
   // `folder` is DATA/models; made when something is first imported.
   explicit Store(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
-  // Copies the file in and names it. The same content under the same name is fine and cheap; other
+  // Takes the file in and names it. The same content under the same name is fine and cheap; other
   // content takes the name over. Waits for another process that is changing the store. Errors:
   // what read_gguf says; kCorrupt for another digest than asked for; kResourceExhausted for a full
   // disk. Nothing of a failed import stays behind.
   Result<Model> import(const ImportRequest& request);
+
+  // Names weights that are in the store already; of `request` all but the file holds. kNotFound: they are not.
+  Result<Model> name_blob(std::string_view digest, const ImportRequest& request) const;
+
+  // A second name for the same weights; takes no space.
+  Result<Model> copy(std::string_view from, std::string_view to);
+
+  [[nodiscard]] bool has_blob(const std::string& digest, std::uint64_t size) const;
 
   // By name. A manifest that cannot be read is told in the log and left out.
   [[nodiscard]] Result<std::vector<Model>> list() const;
@@ -60,9 +78,13 @@ class Store {
   [[nodiscard]] std::filesystem::path manifest_path(const ModelName& name) const;
   [[nodiscard]] Result<FileDescriptor> lock() const;
   Status remove_leftovers() const;
-  [[nodiscard]] bool has_blob(const std::string& digest, std::uint64_t size) const;
-  // Copies into blobs/, returns the digest.
+  static Result<std::string> digest_of(const std::filesystem::path& file);
+  // Into blobs/; each returns the digest.
+  Result<std::string> take_in(const ImportRequest& request, std::uint64_t size, const std::string& expected) const;
+  Result<std::string> link_in(const std::filesystem::path& file, std::uint64_t size, const std::string& expected) const;
+  Result<std::string> move_in(const std::filesystem::path& file, std::uint64_t size, const std::string& digest) const;
   Result<std::string> copy_in(const std::filesystem::path& file, std::uint64_t size, const std::string& expected) const;
+  Result<Model> name_it(Model model) const;
   Result<Model> read_manifest(const ModelName& name) const;
   Status drop_blob_if_unused(const std::string& digest) const;
 
