@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "fleet/models/gguf.h"
+#include "fleet/models/memory.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using spillway::fleet::parse_gguf;
@@ -16,6 +17,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto part = parse_gguf(file.substr(0, cut), size);
     if (!part.ok() && whole.ok()) std::abort();
     if (part.ok() && part.value().has_value() && (!whole.ok() || !(*part.value() == *whole.value()))) std::abort();
+  }
+  // What it says that it takes is computed without harm, and grows with the context.
+  if (const auto details = spillway::fleet::parse_gguf_details(file, size); details.ok() && details.value()) {
+    const auto small = spillway::fleet::estimate_memory(*details.value(), {.context = 512, .slots = 2});
+    const auto large = spillway::fleet::estimate_memory(*details.value(), {.context = 1u << 20, .slots = 2});
+    if (small.total() > large.total()) std::abort();
+    static_cast<void>(spillway::fleet::largest_context(*details.value(), {}, std::uint64_t{1} << 34));
+    if (spillway::fleet::bytes_per_token(*details.value()) > details.value()->tensor_bytes) std::abort();
   }
   // A file that claims to be far larger than what is there.
   static_cast<void>(parse_gguf(file, std::uint64_t{1} << 40));

@@ -64,14 +64,14 @@ class Parser {
  public:
   Parser(std::string_view head, std::uint64_t file_size) : head_(head), file_size_(file_size) {}
 
-  Result<std::optional<GgufInfo>> run() {
+  Result<std::optional<GgufDetails>> run() {
     info_.file_size = file_size_;
     if (header() && metadata() && tensors()) {
       finish();
-      if (!error_) return std::optional<GgufInfo>(std::move(info_));
+      if (!error_) return std::optional<GgufDetails>(std::move(details_));
     }
     if (error_) return *std::move(error_);
-    return std::optional<GgufInfo>();
+    return std::optional<GgufDetails>();
   }
 
  private:
@@ -124,16 +124,20 @@ class Parser {
   bool metadata();
   bool key_value();
   bool wanted_value(std::string_view key, std::uint32_t type, bool& taken);
+  bool detail(std::string_view key, std::uint32_t type);
+  bool keep_array(std::string_view key);
   bool skip_value(std::string_view key, std::uint32_t type);
   bool tensors();
   bool tensor();
+  void weigh(std::string_view name, std::string_view type, std::uint64_t bytes);
   void finish();
 
   std::string_view head_;
   std::uint64_t file_size_;
   std::uint64_t at_ = 0;
   std::optional<Error> error_;
-  GgufInfo info_;
+  GgufDetails details_;
+  GgufInfo& info_ = details_.info;
 
   std::uint64_t key_values_ = 0;
   std::uint64_t alignment_ = kDefaultAlignment;
@@ -196,8 +200,47 @@ bool Parser::key_value() {
   }
   if (!read(type)) return false;
   bool taken = false;
+  const std::uint64_t at = at_;
+  if (!detail(key, type)) return false;
+  at_ = at;
   if (!wanted_value(key, type, taken)) return false;
   return taken || skip_value(key, type);
+}
+
+// Takes a copy of what counts for running it. What is wrong is found where the value is read or skipped.
+bool Parser::detail(std::string_view key, std::uint32_t type) {
+  if (type == kString && key == "tokenizer.chat_template") {
+    std::string_view text;
+    if (!read_text(text)) return false;
+    details_.chat_template = text.substr(0, GgufDetails::kMaxTemplate);
+    return true;
+  }
+  if (key == "tokenizer.ggml.tokens" && type == kArray) {
+    std::uint32_t element = 0;
+    return read(element) && read(details_.vocabulary);
+  }
+  if (key.starts_with("tokenizer.") || details_.numbers.size() >= GgufDetails::kMaxNumbers) return true;
+  if (type == kArray) return keep_array(key);
+  if (!is_integer(type) && type != kBool) return true;
+  std::uint64_t value = 0;
+  if (!read_integer(type, value)) return false;
+  details_.numbers[printable(key)] = {static_cast<std::int64_t>(value)};
+  return true;
+}
+
+bool Parser::keep_array(std::string_view key) {
+  std::uint32_t type = 0;
+  std::uint64_t count = 0;
+  if (!read(type) || !read(count)) return false;
+  if ((!is_integer(type) && type != kBool) || count > GgufDetails::kMaxElements) return true;
+  std::vector<std::int64_t> values(count);
+  for (std::int64_t& each : values) {
+    std::uint64_t value = 0;
+    if (!read_integer(type, value)) return false;
+    each = static_cast<std::int64_t>(value);
+  }
+  details_.numbers[printable(key)] = std::move(values);
+  return true;
 }
 
 // Reads the value where the key is one of those that tell something; otherwise leaves it.
@@ -308,11 +351,25 @@ bool Parser::tensor() {
   }
   std::uint64_t& total = bytes_by_type_[known->name];
   if (__builtin_add_overflow(total, bytes, &total)) total = UINT64_MAX;
+  weigh(name, known->name, bytes);
   if (furthest_name_.empty() || end > furthest_end_) {
     furthest_end_ = end;
     furthest_name_ = printable(name);
   }
   return true;
+}
+
+void Parser::weigh(std::string_view name, std::string_view type, std::uint64_t bytes) {
+  const auto add = [bytes](std::uint64_t& sum) {
+    if (__builtin_add_overflow(sum, bytes, &sum)) sum = UINT64_MAX;
+  };
+  add(details_.tensor_bytes);
+  if (name.find("_exps.") != std::string_view::npos) add(details_.expert_bytes);
+  if (name == "output.weight") details_.tied = false;
+  if (name == "token_embd.weight") {
+    details_.embedding_bytes = bytes;
+    details_.embedding_type = type;
+  }
 }
 
 void Parser::finish() {
@@ -351,7 +408,26 @@ void Parser::finish() {
 }  // namespace
 
 Result<std::optional<GgufInfo>> parse_gguf(std::string_view head, std::uint64_t file_size) {
+  Result<std::optional<GgufDetails>> details = parse_gguf_details(head, file_size);
+  if (!details) return details.error();
+  if (!*details) return std::optional<GgufInfo>();
+  return std::optional<GgufInfo>(std::move((*details)->info));
+}
+
+Result<std::optional<GgufDetails>> parse_gguf_details(std::string_view head, std::uint64_t file_size) {
   return Parser(head, file_size).run();
+}
+
+const std::vector<std::int64_t>* GgufDetails::array(std::string_view key) const {
+  const auto found = numbers.find(info.architecture + "." + std::string(key));
+  return found == numbers.end() || found->second.empty() ? nullptr : &found->second;
+}
+
+std::uint64_t GgufDetails::number(std::string_view key, std::uint64_t otherwise, std::size_t layer) const {
+  const std::vector<std::int64_t>* values = array(key);
+  if (values == nullptr) return otherwise;
+  const std::int64_t value = values->size() == 1 ? values->front() : layer < values->size() ? (*values)[layer] : -1;
+  return value < 0 || value > std::int64_t{1} << 31 ? otherwise : static_cast<std::uint64_t>(value);
 }
 
 }  // namespace spillway::fleet

@@ -24,6 +24,12 @@ Error about(const std::filesystem::path& path, const Error& error) {
 }  // namespace
 
 Result<GgufInfo> read_gguf(const std::filesystem::path& path) {
+  Result<GgufDetails> details = read_gguf_details(path);
+  if (!details) return details.error();
+  return std::move(details->info);
+}
+
+Result<GgufDetails> read_gguf_details(const std::filesystem::path& path) {
   // Not to be held up by a FIFO that somebody names.
   const FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd.valid()) return system_error("cannot read", path, errno);
@@ -45,9 +51,9 @@ Result<GgufInfo> read_gguf(const std::filesystem::path& path) {
       if (got == 0) return Error{ErrorCode::kCorrupt, path.string() + " shrank while it was read", "fetch it again"};
       have += static_cast<std::size_t>(got);
     }
-    Result<std::optional<GgufInfo>> parsed = parse_gguf(head, file_size);
+    Result<std::optional<GgufDetails>> parsed = parse_gguf_details(head, file_size);
     if (!parsed) return about(path, parsed.error());
-    if (*parsed) return **parsed;
+    if (*parsed) return **std::move(parsed);
     if (head.size() >= kMaxHeader) {
       return Error{ErrorCode::kCorrupt,
                    path.string() + ": broken GGUF: its header is larger than " + std::to_string(kMaxHeader) + " bytes",
