@@ -83,6 +83,7 @@ int run(int argc, char** argv) {
   add_pull(app, context);
   add_list(app, context);
   add_import(app, context);
+  add_doctor(app, context);
   add_show(app, context);
   add_cp(app, context);
   add_rm(app, context);

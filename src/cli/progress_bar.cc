@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <cstdio>
 #include <utility>
 
@@ -24,7 +25,7 @@ std::size_t terminal_columns() {
 }
 
 std::string time_text(double left) {
-  const auto all = static_cast<std::uint64_t>(left + 0.5);
+  const auto all = static_cast<std::uint64_t>(std::llround(left));
   if (all >= 3600) return fmt::format("{}:{:02}:{:02}", all / 3600, all / 60 % 60, all % 60);
   return fmt::format("{}:{:02}", all / 60, all % 60);
 }
