@@ -6,7 +6,7 @@ ENGINE_PACKAGE="llama-cpp-python==0.3.36"
 ENGINE_ARCHIVE="llama_cpp_python-0.3.36.tar.gz"
 ENGINE_SHA256="832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"
 # Options of llama-server that Spillway passes or relies on; one that lacks any of them is too old.
-ENGINE_NEEDS=(--no-ui --parallel --ctx-size --alias --slot-prompt-similarity --offline)
+ENGINE_NEEDS=(--no-ui --parallel --ctx-size --alias --slot-prompt-similarity --offline --metrics --verbosity)
 
 engine_flags() {
   local simd=OFF

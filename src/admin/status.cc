@@ -13,7 +13,8 @@ void from_json(const nlohmann::json& in, AttemptCount& entry) {
 }
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(BackendStatus, name, tier, url, model, state, detail, pid, restarts, in_flight,
                                    attempts, share, failures_in_a_row, last_failure, last_failure_s_ago, limit, waiting,
-                                   wait_ms, first_token_ms, hedges, resumes)
+                                   wait_ms, first_token_ms, hedges, resumes, engine, context, memory, memory_measured,
+                                   reports, running_there, waiting_there, kv_usage)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RouteStatus, model, workload, targets, ready)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status, version, pid, uptime_s, config_file, url, threads, connections,
                                    access_log_dropped_bytes, draining, refused_config, needs_restart, backends, routes)

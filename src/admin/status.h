@@ -30,12 +30,20 @@ struct BackendStatus {
   std::uint32_t failures_in_a_row = 0;  // until now
   std::string last_failure = {};        // "overload 503"; empty: it never failed
   double last_failure_s_ago = 0;
-  int limit = 0;              // Attempts at once; 0: none
-  std::uint64_t waiting = 0;  // requests, for room there
-  double wait_ms = 0;         // that the next one would have, as far as it can be foreseen
-  double first_token_ms = 0;  // of late, on the average; 0: not known
-  std::uint64_t hedges = 0;   // Attempts beside one that was slow, here
-  std::uint64_t resumes = 0;  // answers that broke elsewhere and went on here
+  int limit = 0;                 // Attempts at once; 0: none
+  std::uint64_t waiting = 0;     // requests, for room there
+  double wait_ms = 0;            // that the next one would have, as far as it can be foreseen
+  double first_token_ms = 0;     // of late, on the average; 0: not known
+  std::uint64_t hedges = 0;      // Attempts beside one that was slow, here
+  std::uint64_t resumes = 0;     // answers that broke elsewhere and went on here
+  std::string engine = {};       // of a local one, and of one whose server is asked for its load
+  int context = 0;               // tokens for each answer, of a local one
+  std::uint64_t memory = 0;      // bytes that its Replica takes, or is expected to; 0: not known
+  bool memory_measured = false;  // the engine has said so
+  bool reports = false;          // its server tells of its own work, of late:
+  double running_there = 0;      // requests
+  double waiting_there = 0;      // requests that it has not begun
+  double kv_usage = 0;           // of its room for keys and values, 0 to 1
 };
 
 struct RouteStatus {

@@ -42,6 +42,7 @@ void AttemptLoop::put_in_order() {
     const route::Target& target = route_.targets[i];
     route::Candidate candidate;
     if (target.load != nullptr) candidate = {target.load->expected_ms(now_()), target.load->in_flight(), 0, 1, false};
+    candidate.first_token_ms *= target.backend->condition().crowding(now_());
     candidate.spared = target.breaker != nullptr && target.breaker->share() < 1;
     candidate.cost = target.price.input * asked_.input_tokens + target.price.output * asked_.output_tokens;
     if (i < route_.settings.targets.size()) candidate.weight = route_.settings.targets[i].weight;
@@ -63,9 +64,10 @@ Move AttemptLoop::choose() {
   for (std::size_t i = 0; i < states_.size(); ++i) {
     states_[i].loading = target_at(i).backend->loading();
     // A Route's only Target is waited for.
+    backend::Condition& condition = target_at(i).backend->condition();
     states_[i].full =
-        states_.size() > 1 && target_at(i).backend->condition().gate().would_wait(asked_.priority, now_());
-    states_[i].not_before = target_at(i).backend->condition().rests_until();
+        states_.size() > 1 && (condition.crowded(now_()) || condition.gate().would_wait(asked_.priority, now_()));
+    states_[i].not_before = condition.rests_until();
   }
   for (;;) {
     const Move move = next_move(states_, route_.settings.retry_after_wait, deadline_, now_());

@@ -86,6 +86,7 @@ void Backend::render_head(std::string_view key) {
   } else {
     path = path.substr(0, path.rfind(settings_.kind == Dialect::kAnthropic ? "/v1/messages" : "/api/chat")) + list;
   }
+  fields_ = fields;
   list_request_ = "GET " + path + fields;
   if (settings_.kind == Dialect::kAnthropic) list_request_ += "anthropic-version: 2023-06-01\r\n";
   list_request_ += "Connection: close\r\n\r\n";
@@ -94,8 +95,16 @@ void Backend::render_head(std::string_view key) {
     resume_head_ = "POST " + std::string(preset->resume_path) + "/chat/completions" + fields;
 }
 
+std::string Backend::get_request(std::string_view path) const {
+  std::string_view base = origin_.url.path;
+  while (base.ends_with('/')) base.remove_suffix(1);
+  if (base.ends_with("/v1")) base.remove_suffix(3);
+  return "GET " + std::string(base) + std::string(path) + fields_ + "Connection: close\r\n\r\n";
+}
+
 api::Recipient Backend::recipient(std::string_view model) const {
-  const config::Traits traits = config::find_traits(is_local() ? settings_.engine : settings_.preset, model);
+  const config::Traits traits =
+      config::find_traits(!settings_.engine.empty() ? settings_.engine : settings_.preset, model);
   api::Recipient out;
   out.open_sampling = traits.open_sampling;
   out.takes_reasoning = traits.takes_reasoning;
@@ -112,7 +121,8 @@ std::vector<api::ResumeForm> Backend::resume_forms(std::string_view model, TimeP
   if (const auto configured = api::resume_form_of(settings_.resume)) {
     forms.push_back(*configured);
   } else {
-    const config::Preset* const preset = config::find_preset(is_local() ? settings_.engine : settings_.preset);
+    const config::Preset* const preset =
+        config::find_preset(!settings_.engine.empty() ? settings_.engine : settings_.preset);
     if (preset != nullptr && !preset->resume.empty()) {
       forms.push_back(*api::resume_form_of(preset->resume));
     } else {
@@ -126,7 +136,7 @@ std::vector<api::ResumeForm> Backend::resume_forms(std::string_view model, TimeP
 }
 
 const config::ThinkingSwitch* Backend::thinking_switch(std::string_view model) const {
-  if (is_local()) return config::find_thinking_switch(settings_.engine, model);
+  if (!settings_.engine.empty()) return config::find_thinking_switch(settings_.engine, model);
   return config::find_thinking_switch(settings_.preset, model);
 }
 

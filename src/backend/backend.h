@@ -57,6 +57,8 @@ class Backend {
   }
   // A whole request for the list of its models, on a connection of its own.
   [[nodiscard]] const std::string& list_request() const { return list_request_; }
+  // The same for what its server has beside the API, as in "/metrics": below the base URL without its /v1.
+  [[nodiscard]] std::string get_request(std::string_view path) const;
   // What it takes of a request for `model` that a client wrote in another Dialect.
   [[nodiscard]] api::Recipient recipient(std::string_view model) const;
   // How to ask it to go on, in the order in which to try: what the Config says, else what its preset or engine knows,
@@ -97,6 +99,7 @@ class Backend {
   std::array<std::string, api::kEndpoints> heads_;  // empty: of another Dialect
   std::string resume_head_;
   std::string list_request_;
+  std::string fields_;                // from the protocol's version on: Host, credentials, the Backend's own
   std::vector<std::string> secrets_;  // longest first
   LocalStatus local_;
 };

@@ -79,6 +79,37 @@ class Condition {
     return listed_ != nullptr && listed_->contains(model);
   }
 
+  // What an engine says of its own work. It counts for kReportHolds: then it is old.
+  struct Report {
+    double running = 0;   // requests
+    double waiting = 0;   // requests that it has not begun
+    double kv_usage = 0;  // of its room for keys and values, 0 to 1; 0: it does not tell
+    TimePoint at{};
+  };
+  static constexpr seconds kReportHolds{6};
+  static constexpr double kCrowded = 0.95;  // of the room for keys and values: from there on a new prompt waits
+  void set_report(const Report& report) {
+    const std::lock_guard lock(mutex_);
+    report_ = report;
+    reports_.store(true, std::memory_order_release);
+  }
+  // Nothing: it says nothing, or not of late. Cheap for those that never did.
+  [[nodiscard]] std::optional<Report> report(TimePoint at) const {
+    if (!reports_.load(std::memory_order_acquire)) return std::nullopt;
+    const std::lock_guard lock(mutex_);
+    return at - report_.at <= kReportHolds ? std::optional(report_) : std::nullopt;
+  }
+  // A request would wait there, by its own word.
+  [[nodiscard]] bool crowded(TimePoint at) const {
+    const std::optional<Report> told = report(at);
+    return told && (told->waiting > 0 || told->kv_usage >= kCrowded);
+  }
+  // By how much a first token takes longer there than it did of late: those that wait, for each that runs.
+  [[nodiscard]] double crowding(TimePoint at) const {
+    const std::optional<Report> told = report(at);
+    return told ? 1 + told->waiting / std::max(told->running, 1.0) + (told->kv_usage >= kCrowded ? 1 : 0) : 1;
+  }
+
   [[nodiscard]] ResumeMemory& resume_memory() { return resume_memory_; }
 
   // What it failed of last, for people.
@@ -109,7 +140,9 @@ class Condition {
   };
   PerModel& of(const std::string& model);
 
-  mutable std::mutex mutex_;  // guards last_failure_, listed_, and the growth of models_
+  mutable std::mutex mutex_;  // guards last_failure_, listed_, report_, and the growth of models_
+  Report report_;
+  std::atomic<bool> reports_{false};
   std::optional<Failure> last_failure_;
   std::shared_ptr<const std::set<std::string, std::less<>>> listed_;  // null: it has not told
   std::atomic<std::uint32_t> failures_{0};                            // in a row

@@ -84,6 +84,7 @@ int run(int argc, char** argv) {
   add_list(app, context);
   add_import(app, context);
   add_doctor(app, context);
+  add_ps(app, context);
   add_show(app, context);
   add_cp(app, context);
   add_rm(app, context);

@@ -71,10 +71,6 @@ void check_provider(const Placed<Backend>& backend, const Server& server, Proble
 
 void check_local(const Placed<Backend>& backend, Problems& problems) {
   const Backend& value = backend.value;
-  if (value.engine != "llama.cpp") {
-    problems.add(backend.of("engine"), "the engine " + value.engine + " is not available in this version",
-                 "use llama.cpp, or start it yourself and name it by base_url");
-  }
   if (value.launcher != "process") {
     problems.add(backend.of("launcher"), "the launcher " + value.launcher + " is not available in this version",
                  "use process");
@@ -83,7 +79,7 @@ void check_local(const Placed<Backend>& backend, Problems& problems) {
     problems.add(backend.of("model"), "the local backend " + value.name + " has no model",
                  "as in: model = \"smollm2:135m\", or the path of a GGUF file");
   }
-  for (const char* key : {"base_url", "api_key", "preset", "ca_file", "headers", "forward_headers"}) {
+  for (const char* key : {"api_key", "preset", "ca_file", "headers", "forward_headers"}) {
     if (backend.has(key))
       problems.add(backend.of(key), std::string(key) + " makes no sense with an engine", "leave out one of the two");
   }
@@ -262,7 +258,7 @@ void check_backends(const std::vector<Placed<Backend>>& backends, const Server& 
     // A wrong word for the engine leaves it empty; that was told already.
     if (backend.value.is_local()) {
       check_local(backend, problems);
-    } else if (!backend.has("engine")) {
+    } else if (!backend.has("engine") || !backend.value.engine.empty()) {
       check_provider(backend, server, problems);
     }
   }

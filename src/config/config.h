@@ -130,7 +130,8 @@ struct Backend {
   TimeoutOverrides timeouts;
   std::string ca_file;  // PEM with further trusted certificate authorities; empty: only the system's
 
-  // A local Backend: `engine` is set, `base_url` is not.
+  // A local Backend: `engine` is set, `base_url` is not. With both it is an engine that somebody else runs, which is
+  // asked for its load.
   std::string engine;
   std::string model;  // a Model in the store ("smollm2:135m") or the path of a GGUF file
   int replicas = 1;
@@ -142,8 +143,9 @@ struct Backend {
   int engine_threads = 0;                // 0: the engine decides
   milliseconds start_timeout{120'000};   // from start to the first good completion
   std::vector<std::string> engine_args;  // passed to the engine as they are
+  bool memory_check = true;              // what cannot fit is not loaded
 
-  [[nodiscard]] bool is_local() const { return !engine.empty(); }
+  [[nodiscard]] bool is_local() const { return !engine.empty() && base_url.empty(); }
   bool operator==(const Backend&) const = default;
 };
 

@@ -386,10 +386,12 @@ const Options<Backend>& backend_options() {
                        "Further header fields of the client that go on to this Backend."),
         text<Backend>("ca_file", FIELD(ca_file), "path",
                       "PEM file with certificate authorities to trust besides the system's."),
-        word<Backend>("engine", {"llama.cpp", "vllm", "tensorrt-llm"}, FIELD(engine),
-                      "A local Backend: Spillway starts and watches this engine. Only llama.cpp in this version."),
+        word<Backend>("engine", {"llama.cpp", "vllm", "sglang", "tensorrt-llm", "ollama"}, FIELD(engine),
+                      "A local Backend: Spillway starts and watches this engine. With a base_url: what runs there, "
+                      "whose queue and use of memory are asked for and count in routing."),
         text<Backend>("model", FIELD(model), "string",
-                      "Of a local Backend: a Model in the store, or the path of a GGUF file."),
+                      "Of a local Backend: a Model in the store, or the path of a GGUF file; for vllm, sglang and "
+                      "tensorrt-llm a folder or a Hugging Face repository, for ollama a name of its own."),
         integer<Backend>("replicas", FIELD(replicas), 1, 1024,
                          "Replicas that always run. More than one is not acted on yet."),
         integer<Backend>("standby", FIELD(standby), 0, 1024, "How many more may be started. Not acted on yet."),
@@ -405,7 +407,9 @@ const Options<Backend>& backend_options() {
         duration<Backend>("start_timeout", FIELD(start_timeout), milliseconds(100),
                           "From the engine's start to its first good completion."),
         texts<Backend>("engine_args", FIELD(engine_args), "--flash-attn\", \"on", why_no_argument,
-                       "Passed to the engine as they are, after Spillway's own.")};
+                       "Passed to the engine as they are, after Spillway's own."),
+        boolean<Backend>("memory_check", FIELD(memory_check),
+                         "Do not load what cannot fit into memory, by what it is expected to take.")};
     add_overrides(list);
     return list;
   }();
@@ -465,9 +469,9 @@ const Options<Target>& target_options() {
 }
 
 std::span<const std::string_view> engine_keys() {
-  static constexpr std::array<std::string_view, 10> kKeys{
-      "critical_parallel", "model",    "replicas",       "standby",       "launcher",
-      "context",           "parallel", "engine_threads", "start_timeout", "engine_args"};
+  static constexpr std::array<std::string_view, 11> kKeys{
+      "critical_parallel", "model",          "replicas",      "standby",     "launcher",    "context",
+      "parallel",          "engine_threads", "start_timeout", "engine_args", "memory_check"};
   return kKeys;
 }
 

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "fleet/memory_book.h"
 #include "fleet/plan.h"
 #include "fleet/replica.h"
 
@@ -91,6 +92,7 @@ struct Fleet::State {
   boost::asio::io_context& loop;
   Options options;
   std::shared_ptr<Gate<State>> gate = std::make_shared<Gate<State>>();
+  MemoryBook book{options.data / "memory.json"};
   std::map<std::string, Local> locals;
   std::vector<std::unique_ptr<Slot>> retired;
   std::uint64_t last_id = 0;
@@ -107,6 +109,9 @@ std::unique_ptr<Slot> Fleet::State::start(const ReplicaPlan& plan) {
   });
   slot->replica =
       std::make_unique<Replica>(loop, plan, options.probe, Supervisor::Timing{}, [this, id] { handle_change(id); });
+  slot->replica->on_measured([this](const ReplicaPlan& ran, const MemoryUse& memory) {
+    if (Status noted = book.note(ran.model.digest, *ran.shape, memory); !noted) log::warn(noted.error().message);
+  });
   slot->replica->start();
   return slot;
 }
@@ -185,7 +190,9 @@ void Fleet::State::handle_change(std::uint64_t id) {
   for (auto& [name, local] : locals) {
     const bool concerned = local.current->id == id || (local.previous && local.previous->id == id);
     if (!concerned) continue;
-    if (local.previous && (local.current->replica->ready() || !local.previous->replica->ready())) {
+    // Beside the old one there may be no room for the new: then the old one makes way.
+    if (local.previous && (local.current->replica->ready() || local.current->replica->lacks_memory() ||
+                           !local.previous->replica->ready())) {
       retire(std::move(local.previous));
     }
     report(name);

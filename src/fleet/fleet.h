@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "config/config.h"
 #include "config/load.h"
+#include "fleet/models/memory.h"
 
 namespace spillway::fleet {
 
@@ -31,6 +32,8 @@ struct ReplicaStatus {
   int pid = 0;             // 0: no process now
   int restarts = 0;        // starts after the first one
   std::string detail;      // of the last failure; empty: there was none
+  MemoryUse memory;        // that it takes, or is expected to; 0: nobody can tell
+  bool measured = false;   // `memory` is what the engine said
   bool serving = true;  // requests that begin now go to it: one for each Backend; others load, or end what they began
   // A Replica that a new Config no longer wants is stopped when the last copy of this is gone (or
   // after the drain time-out), so that answers under way can finish.
@@ -45,7 +48,8 @@ std::string_view to_string(ReplicaStatus::State state);
 struct ProbeRequest {
   std::uint16_t port = 0;
   std::string key;
-  std::string model;  // the name to ask for
+  std::string model;               // the name to ask for
+  std::string health = "/health";  // where the engine says that it is well
 };
 using Probe = std::function<void(ProbeRequest request, std::function<void(Status)> done)>;
 

@@ -1,26 +1,41 @@
 // What of a Config is to be started, with all that can be found out before anything is.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <optional>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "config/config.h"
 #include "config/load.h"
+#include "fleet/engine/engine.h"
 #include "fleet/models/manifest.h"
+#include "fleet/models/memory.h"
 
 namespace spillway::fleet {
 
 // One Replica to be run.
 struct ReplicaPlan {
   config::Backend backend;
-  Model model;                    // found and whole
-  std::filesystem::path program;  // the engine
+  Model model;                    // found and whole, where it is a file; else only named
+  std::filesystem::path program;  // the engine's
   std::filesystem::path log_file;
+  const Engine* engine = nullptr;
+  std::optional<RunShape> shape = {};  // where the engine tells how it runs
+  MemoryUse memory = {};               // that it is expected to take; 0: nobody can tell
 };
 
-// One for each local Backend of `config`. Makes `data`/log, and looks whether the log files can be
-// written to; the rest is only read. The Error's message begins with `backend "NAME"`.
+// Is there room for it now? kResourceExhausted with the numbers, and what would fit.
+Status check_room(const ReplicaPlan& plan, std::uint64_t room, std::string_view whose);
+
+// Bytes for engines: main memory (what of it is free, or all), within the control group, and the GPUs'.
+std::uint64_t memory_for_engines(bool free_now);
+
+// One for each local Backend of `config`. What cannot fit on this machine even alone is refused. Makes `data`/log, and
+// looks whether the log files can be written to; the rest is only read. The Error's message begins with `backend
+// "NAME"`.
 Result<std::vector<ReplicaPlan>> make_plan(const config::Config& config, const std::filesystem::path& data,
                                            const config::Environment& environment);
 

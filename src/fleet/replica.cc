@@ -13,13 +13,13 @@
 #include "base/file.h"
 #include "base/ids.h"
 #include "base/log.h"
-#include "fleet/engine/llama_cpp.h"
 
 namespace spillway::fleet {
 
 namespace {
 
 constexpr std::size_t kKeyBytes = 24;
+constexpr std::uint64_t kStartLog = 1u << 20;  // all that an engine says while it loads
 constexpr std::uint64_t kLogTail = 64u << 10;  // the reason of a failed start is in the last few lines
 
 // A port that is free now. Somebody may take it before the engine does: then the engine cannot
@@ -115,6 +115,8 @@ ReplicaStatus Replica::status() const {
   out.pid = process_ ? process_->pid() : 0;
   out.restarts = supervisor_.starts() > 0 ? supervisor_.starts() - 1 : 0;
   out.detail = supervisor_.detail();
+  out.memory = measured_ ? *measured_ : plan_.memory;
+  out.measured = measured_.has_value();
   return out;
 }
 
@@ -172,11 +174,18 @@ Status Replica::start_process() {
   if (!port) return port.error();
   port_ = *port;
   key_ = random_secret(kKeyBytes);
+  // Before gigabytes are read: what does not fit would be killed, and others with it.
+  if (Status room = check_room(plan_, memory_for_engines(true), "there is room for"); !room) {
+    lacks_memory_ = true;
+    return room;
+  }
+  lacks_memory_ = false;
   log_file_.rotate_if_large();
   log_file_.mark();
+  const EngineStart start{plan_.backend, plan_.model, port_, key_};
   Result<std::unique_ptr<Process>> process =
-      Process::start(loop_, {plan_.program, llama_cpp::server_arguments(plan_.backend, plan_.model, port_),
-                             llama_cpp::server_environment(inherited_environment(), key_), plan_.log_file});
+      Process::start(loop_, {plan_.program, plan_.engine->arguments(start),
+                             plan_.engine->environment(inherited_environment(), start), plan_.log_file});
   if (!process) return process.error();
   process_ = std::move(process).value();
   process_->on_exit([this](ExitStatus status) { handle_exit(status); });
@@ -187,23 +196,24 @@ void Replica::handle_exit(ExitStatus status) {
   process_.reset();
   Event event{.kind = Event::Kind::kExited, .text = "it " + status.to_string()};
   // What an engine wrote while it was well says nothing about a SIGKILL from outside.
-  if (!ready() || status.signal != SIGKILL) event.log = llama_cpp::failure_text(log_file_.tail(kLogTail));
+  if (!ready() || status.signal != SIGKILL) event.log = plan_.engine->failure_text(log_file_.tail(kLogTail));
   feed(std::move(event));
 }
 
 void Replica::probe(int start) {
-  probe_({port_, key_, plan_.backend.model}, [weak = std::weak_ptr<Replica*>(self_), start](const Status& result) {
-    const std::shared_ptr<Replica*> self = weak.lock();
-    if (!self) return;
-    if (result.ok()) {
-      (*self)->feed({.kind = Event::Kind::kProbeOk, .start = start});
-      return;
-    }
-    const bool later = result.error().code == ErrorCode::kUnavailable;
-    (*self)->feed({.kind = later ? Event::Kind::kProbeNotYet : Event::Kind::kProbeFailed,
-                   .start = start,
-                   .text = result.error().message});
-  });
+  probe_({port_, key_, plan_.backend.model, std::string(plan_.engine->health_path())},
+         [weak = std::weak_ptr<Replica*>(self_), start](const Status& result) {
+           const std::shared_ptr<Replica*> self = weak.lock();
+           if (!self) return;
+           if (result.ok()) {
+             (*self)->feed({.kind = Event::Kind::kProbeOk, .start = start});
+             return;
+           }
+           const bool later = result.error().code == ErrorCode::kUnavailable;
+           (*self)->feed({.kind = later ? Event::Kind::kProbeNotYet : Event::Kind::kProbeFailed,
+                          .start = start,
+                          .text = result.error().message});
+         });
 }
 
 void Replica::arm(TimePoint at) {
@@ -228,7 +238,10 @@ void Replica::tell_transition(Supervisor::Phase before) {
   using Phase = Supervisor::Phase;
   const std::string name = plan_.backend.name + ": ";
   switch (supervisor_.phase()) {
-    case Phase::kReady: log::info(name + "ready after " + duration_text(now() - supervisor_.started_at())); break;
+    case Phase::kReady:
+      log::info(name + "ready after " + duration_text(now() - supervisor_.started_at()));
+      note_memory();
+      break;
     case Phase::kWaiting: {
       const bool failed_for_long = before != Phase::kReady && supervisor_.failing();
       const std::string line =
@@ -250,6 +263,11 @@ void Replica::tell_transition(Supervisor::Phase before) {
     case Phase::kLaunching:
     case Phase::kProbing: break;
   }
+}
+
+void Replica::note_memory() {
+  measured_ = plan_.engine->reported_memory(log_file_.tail(kStartLog));
+  if (measured_ && plan_.shape && on_measured_) on_measured_(plan_, *measured_);
 }
 
 // Later, and once for several changes in a row: the handler sees the state that holds then.

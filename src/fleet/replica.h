@@ -7,6 +7,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "fleet/fleet.h"
@@ -33,12 +34,17 @@ class Replica {
   // SIGTERM, and SIGKILL after the grace; ended() holds when it is done.
   void stop();
 
+  // Called when the engine has said what it takes.
+  void on_measured(std::function<void(const ReplicaPlan&, const MemoryUse&)> call) { on_measured_ = std::move(call); }
+
   // A plan that is same_run() with its own: what it changes for Spillway holds from now on.
   void adopt(const ReplicaPlan& plan);
 
   [[nodiscard]] const ReplicaPlan& plan() const { return plan_; }
   [[nodiscard]] bool ready() const { return supervisor_.phase() == Supervisor::Phase::kReady; }
   [[nodiscard]] bool ended() const { return supervisor_.phase() == Supervisor::Phase::kStopped; }
+  // Its last start was not tried: there was no room.
+  [[nodiscard]] bool lacks_memory() const { return lacks_memory_; }
   // Without a lease. kStopped as soon as stop() was called; `pid` tells whether it still runs.
   [[nodiscard]] ReplicaStatus status() const;
 
@@ -55,6 +61,7 @@ class Replica {
   void arm(TimePoint at);
   void check_log_size();
   void tell_transition(Supervisor::Phase before);
+  void note_memory();
   void post_change();
 
   boost::asio::io_context& loop_;
@@ -68,6 +75,9 @@ class Replica {
   std::unique_ptr<Process> process_;
   std::uint16_t port_ = 0;
   std::string key_;
+  bool lacks_memory_ = false;
+  std::optional<MemoryUse> measured_;
+  std::function<void(const ReplicaPlan&, const MemoryUse&)> on_measured_;
   std::deque<Event> events_;
   bool draining_ = false;
   bool change_posted_ = false;

@@ -194,6 +194,7 @@ void Gateway::run() {
   if (Status applied = fleet_->apply(*config_); !applied) log::error(applied.error().message);
   options_.say(banner(*config_));
   model_lists_.keep(*config_);
+  engine_reports_.keep(*config_);
   watch_.watch(options_.files);
   if (options_.reload) watch_timer_.arm(now() + kWatchEvery);
   loop_.run();
@@ -265,6 +266,7 @@ Status Gateway::take_up(config::Config next) {
   // Workers first: from here on a status of the fleet means the new Backends.
   for (const auto& worker : workers_) worker->apply(config_);
   model_lists_.keep(*config_);
+  engine_reports_.keep(*config_);
   if (Status applied = fleet_->apply(*config_); !applied) log::error(applied.error().message);
   for (const fleet::ReplicaStatus& replica : fleet_->status()) {
     if (replica.serving) on_replica(replica);
@@ -306,6 +308,7 @@ void Gateway::on_replica(const fleet::ReplicaStatus& replica) {
 
 void Gateway::drain() {
   model_lists_.stop();
+  engine_reports_.stop();
   draining_ = true;
   watch_timer_.disarm();
   drain_timer_.arm(now() + config_->server.drain_timeout);

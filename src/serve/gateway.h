@@ -22,6 +22,7 @@
 #include "record/access_log.h"
 #include "record/metrics.h"
 #include "serve/config_watch.h"
+#include "serve/engine_reports.h"
 #include "serve/model_lists.h"
 #include "serve/worker.h"
 
@@ -104,6 +105,7 @@ class Gateway {
   admin::AdminHandler admin_handler_;
   http::Server admin_server_;
   ModelLists model_lists_{loop_, timers_, resolver_, conditions_};
+  EngineReports engine_reports_{loop_, timers_, resolver_, conditions_};
   ConfigWatch watch_;
   LoopTimers::Entry watch_timer_;
   LoopTimers::Entry drain_timer_;

@@ -25,14 +25,18 @@ admin::BackendStatus describe(const config::Backend& backend, const fleet::Repli
   out.tier = to_string(backend.tier);
   out.url = backend.base_url;
   out.state = "ready";
+  out.engine = backend.engine;
   if (!backend.is_local()) return out;
   out.model = backend.model;
+  out.context = backend.context;
   out.state = "stopped";
   if (replica == nullptr) return out;
   out.state = to_string(replica->state);
   out.detail = replica->detail;
   out.pid = replica->pid;
   out.restarts = replica->restarts;
+  out.memory = replica->memory.total();
+  out.memory_measured = replica->measured;
   if (replica->port != 0) out.url = "http://127.0.0.1:" + std::to_string(replica->port);
   return out;
 }
@@ -94,6 +98,12 @@ admin::Status Gateway::status() {
   describe_backends(out, *config_, fleet_->status(), metrics_.backend_totals());
   for (admin::BackendStatus& backend : out.backends) {
     const std::shared_ptr<backend::Condition> condition = conditions_.of(backend.name);
+    if (const auto report = condition->report(now())) {
+      backend.reports = true;
+      backend.running_there = report->running;
+      backend.waiting_there = report->waiting;
+      backend.kv_usage = report->kv_usage;
+    }
     backend.share = condition->share();
     const admit::Gate::Numbers gate = condition->gate().numbers(now());
     backend.limit = gate.limit;

@@ -45,8 +45,8 @@ Task<Status> probe(asio::io_context& loop, LoopTimers& timers, http::Resolver& r
   auto connection = std::make_shared<http::ClientConnection>(loop, timers, http::ParserLimits{});
   if (co_await connection->open(origin, resolver, now() + kHealthTime) != http::ClientStatus::kOk)
     co_return not_yet("it does not listen yet");
-  const Answer health =
-      co_await ask(connection, "GET /health HTTP/1.1\r\n" + host + "Connection: close\r\n\r\n", now() + kHealthTime);
+  const Answer health = co_await ask(
+      connection, "GET " + request.health + " HTTP/1.1\r\n" + host + "Connection: close\r\n\r\n", now() + kHealthTime);
   connection->abort();
   if (health.code != 200) co_return not_yet("it loads its model");
 

@@ -83,8 +83,8 @@ TEST(EngineArguments, context_is_for_each_of_the_parallel_answers) {
   model.path = "/models/a,b.gguf";
   EXPECT_THAT(llama_cpp::server_arguments(backend, model, 4711),
               ElementsAre("--host", "127.0.0.1", "--port", "4711", "--model", "/models/a,b.gguf", "--alias", "a_b",
-                          "--ctx-size", "12288", "--parallel", "3", "--no-ui", "--offline", "--threads", "8",
-                          "--ctx-size", "1"));
+                          "--ctx-size", "12288", "--parallel", "3", "--no-ui", "--offline", "--metrics", "--verbosity",
+                          "4", "--threads", "8", "--ctx-size", "1"));
 }
 
 TEST(EngineEnvironment, holds_the_key_and_no_secret_of_others) {

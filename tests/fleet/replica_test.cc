@@ -33,6 +33,7 @@ class ReplicaTest : public ::testing::Test {
     plan.backend.engine = "llama.cpp";
     plan.backend.engine_args = {"--stand-in", behaviour};
     plan.backend.start_timeout = start_timeout;
+    plan.engine = find_engine("llama.cpp");
     plan.program = program_;
     plan.log_file = folder_.path() / "engine.log";
     replica_ = std::make_unique<Replica>(loop_, plan, probe_, timing_, [this] { seen_.push_back(replica_->status()); });

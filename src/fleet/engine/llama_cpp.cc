@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <optional>
 
 #include "base/text.h"
+#include "fleet/engine/engines.h"
 
 namespace spillway::fleet::llama_cpp {
 
@@ -96,15 +98,7 @@ Status check_arguments(const std::vector<std::string>& engine_args) {
       "--ssl-cert-file", "--api-prefix", "--model",      "-m",           "--model-url",    "-mu",
       "--hf-repo",       "-hf",          "-hfr",         "--models-dir", "--alias",        "-a",
       "--parallel",      "-np"};
-  for (const std::string& argument : engine_args) {
-    const std::string_view option = std::string_view(argument).substr(0, argument.find('='));
-    if (std::ranges::find(kOurs, option) != kOurs.end()) {
-      return Error{ErrorCode::kInvalidArgument,
-                   "engine_args may not hold " + std::string(option) + ": Spillway sets it",
-                   "take it out; model, context and parallel are keys of the backend"};
-    }
-  }
-  return {};
+  return refuse_arguments(engine_args, kOurs);
 }
 
 std::vector<std::string> server_arguments(const config::Backend& backend, const Model& model, std::uint16_t port) {
@@ -117,7 +111,9 @@ std::vector<std::string> server_arguments(const config::Backend& backend, const 
                                "--alias",    std::move(alias),
                                "--ctx-size", std::to_string(std::int64_t{backend.context} * slots),
                                "--parallel", std::to_string(slots),
-                               "--no-ui",    "--offline"};
+                               "--no-ui",    "--offline",
+                               "--metrics",  "--verbosity",
+                               "4"};  // 4: it says what memory it takes
   if (backend.engine_threads > 0) {
     out.emplace_back("--threads");
     out.push_back(std::to_string(backend.engine_threads));
@@ -127,18 +123,7 @@ std::vector<std::string> server_arguments(const config::Backend& backend, const 
 }
 
 std::vector<std::string> server_environment(const std::vector<std::string>& inherited, const std::string& key) {
-  constexpr std::array<std::string_view, 9> kNames{
-      "PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR"};
-  constexpr std::array<std::string_view, 10> kPrefixes{"LC_",  "GGML_", "CUDA_", "NVIDIA_", "HIP_",
-                                                       "HSA_", "ROCR_", "VK_",   "ONEAPI_", "ZE_"};
-  std::vector<std::string> out;
-  for (const std::string& entry : inherited) {
-    const std::string_view name = std::string_view(entry).substr(0, entry.find('='));
-    if (std::ranges::find(kNames, name) != kNames.end() ||
-        std::ranges::any_of(kPrefixes, [&](std::string_view prefix) { return name.starts_with(prefix); })) {
-      out.push_back(entry);
-    }
-  }
+  std::vector<std::string> out = kept_environment(inherited);
   out.push_back("LLAMA_API_KEY=" + key);
   return out;
 }
@@ -167,4 +152,113 @@ std::string failure_text(std::string_view log_tail) {
   return out;
 }
 
+RunShape run_shape(const config::Backend& backend) {
+  RunShape out;
+  out.context = static_cast<std::uint64_t>(backend.context);
+  out.slots = static_cast<std::uint64_t>(backend.parallel + backend.critical_parallel);
+  const std::vector<std::string>& arguments = backend.engine_args;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    std::string_view option = arguments[i];
+    std::string_view value = i + 1 < arguments.size() ? std::string_view(arguments[i + 1]) : std::string_view();
+    if (const std::size_t equals = option.find('='); equals != std::string_view::npos) {
+      value = option.substr(equals + 1);
+      option = option.substr(0, equals);
+    }
+    if (option == "--cache-type-k" || option == "-ctk") out.key_type = cache_type(value).value_or(out.key_type);
+    if (option == "--cache-type-v" || option == "-ctv") out.value_type = cache_type(value).value_or(out.value_type);
+    if (option == "--kv-unified" || option == "-kvu") out.unified = true;
+    if (option == "--ubatch-size" || option == "-ub") {
+      std::uint64_t batch = 0;
+      const std::string number(value);
+      const auto [end, error] = std::from_chars(number.c_str(), number.c_str() + number.size(), batch);
+      if (error == std::errc() && *end == '\0' && batch > 0) out.batch = batch;
+    }
+  }
+  return out;
+}
+
+std::optional<MemoryUse> reported_memory(std::string_view log) {
+  constexpr std::string_view kTable = "memory breakdown [MiB]";
+  constexpr std::uint64_t kMiB = 1u << 20;
+  std::optional<MemoryUse> out;
+  for (const std::string_view line : lines_of(log)) {
+    if (line.find(kTable) != std::string_view::npos) out = MemoryUse{};  // the last table counts
+    const std::size_t row = line.find("|   - ");
+    if (!out || row == std::string_view::npos) continue;
+    // "|   - Host   |   151 =    92 +      45 +      14   |", of a GPU "| 24000 = 20000 + (151 = 92 + 45 + 14) + 0 |"
+    std::array<std::uint64_t, 3> numbers{};
+    const std::size_t inner = line.find(" + (", row);
+    const std::size_t at = line.find("= ", inner == std::string_view::npos ? row : inner);
+    if (at == std::string_view::npos) continue;
+    std::string_view rest = line.substr(at + 1);
+    bool whole = true;
+    for (std::size_t i = 0; i < numbers.size(); ++i) {
+      const std::size_t begin = rest.find_first_of("0123456789");
+      if (begin == std::string_view::npos) {
+        whole = false;
+        break;
+      }
+      const std::size_t end = std::min(rest.find_first_not_of("0123456789", begin), rest.size());
+      const std::string digits(rest.substr(begin, end - begin));
+      std::from_chars(digits.c_str(), digits.c_str() + digits.size(), numbers[i]);
+      rest = rest.substr(end);
+    }
+    if (!whole) continue;
+    out->weights += numbers[0] * kMiB;
+    out->cache += numbers[1] * kMiB;
+    out->compute += numbers[2] * kMiB;
+  }
+  if (out && out->total() == 0) return std::nullopt;
+  return out;
+}
+
 }  // namespace spillway::fleet::llama_cpp
+
+namespace spillway::fleet {
+
+namespace {
+
+class LlamaCpp final : public Engine {
+ public:
+  [[nodiscard]] std::string_view name() const override { return "llama.cpp"; }
+  [[nodiscard]] Capabilities capabilities() const override {
+    return {Weights::kGguf, false, true, "ghcr.io/ggml-org/llama.cpp:server"};
+  }
+  [[nodiscard]] Result<std::filesystem::path> find_program(const config::Environment& environment) const override {
+    return llama_cpp::find_server(environment);
+  }
+  [[nodiscard]] Status check_arguments(const std::vector<std::string>& engine_args) const override {
+    return llama_cpp::check_arguments(engine_args);
+  }
+  [[nodiscard]] std::vector<std::string> arguments(const EngineStart& start) const override {
+    return llama_cpp::server_arguments(start.backend, start.model, start.port);
+  }
+  [[nodiscard]] std::vector<std::string> environment(const std::vector<std::string>& inherited,
+                                                     const EngineStart& start) const override {
+    return llama_cpp::server_environment(inherited, start.key);
+  }
+  [[nodiscard]] std::optional<EngineLoad> read_metrics(std::string_view text) const override {
+    const std::optional<double> running = metric(text, "llamacpp:requests_processing");
+    const std::optional<double> waiting = metric(text, "llamacpp:requests_deferred");
+    if (!running || !waiting) return std::nullopt;
+    return EngineLoad{*running, *waiting, std::nullopt};
+  }
+  [[nodiscard]] std::string failure_text(std::string_view log_tail) const override {
+    return llama_cpp::failure_text(log_tail);
+  }
+  [[nodiscard]] std::optional<RunShape> run_shape(const config::Backend& backend) const override {
+    return llama_cpp::run_shape(backend);
+  }
+  [[nodiscard]] std::optional<MemoryUse> reported_memory(std::string_view log) const override {
+    return llama_cpp::reported_memory(log);
+  }
+};
+
+}  // namespace
+
+const Engine& llama_cpp_engine() {
+  static const LlamaCpp kEngine;
+  return kEngine;
+}
+
+}  // namespace spillway::fleet

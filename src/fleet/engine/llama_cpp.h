@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "config/config.h"
 #include "config/load.h"
 #include "fleet/models/manifest.h"
+#include "fleet/models/memory.h"
 
 namespace spillway::fleet::llama_cpp {
 
@@ -31,6 +33,12 @@ std::vector<std::string> server_arguments(const config::Backend& backend, const 
 // locale, which GPUs), so that no provider's API key reaches it; and `key`, which it asks of every
 // request but /health. As a variable, since arguments can be read by every user.
 std::vector<std::string> server_environment(const std::vector<std::string>& inherited, const std::string& key);
+
+// How it is going to run, engine_args included.
+RunShape run_shape(const config::Backend& backend);
+
+// The last table "memory breakdown" in its log, over all devices; nothing where there is none.
+std::optional<MemoryUse> reported_memory(std::string_view log);
 
 // One line of the engine's own errors from the end of its log; its last lines when there are none.
 std::string failure_text(std::string_view log_tail);
