@@ -69,6 +69,7 @@ void Gate::admit(Ticket& ticket, TimePoint at) {
   ticket.state_ = Ticket::State::kInside;
   ticket.since_ = at;
   ++inside_;
+  ++admitted_;
   rate_.take(at);
 }
 
@@ -204,6 +205,7 @@ Gate::Numbers Gate::numbers(TimePoint at) const {
   out.inside = inside_;
   for (std::size_t i = 0; i < kPriorities; ++i) out.waiting[i] = queue_.size(static_cast<Priority>(i));
   out.shed = shed_;
+  out.admitted = admitted_;
   out.wait = std::chrono::ceil<milliseconds>(foreseen(Priority::kNormal, at));
   return out;
 }

@@ -95,7 +95,8 @@ class Gate {
     int inside = 0;
     std::array<std::size_t, kPriorities> waiting{};
     std::uint64_t shed = 0;
-    milliseconds wait{0};  // that a newcomer of priority normal would have
+    std::uint64_t admitted = 0;  // all that ever were let in
+    milliseconds wait{0};        // that a newcomer of priority normal would have
   };
   [[nodiscard]] Numbers numbers(TimePoint at) const;
 
@@ -119,6 +120,7 @@ class Gate {
   int inside_ = 0;
   double held_ms_ = 0;  // a permit, on the average
   std::uint64_t shed_ = 0;
+  std::uint64_t admitted_ = 0;
   TimePoint critical_until_{};  // some are expected
   TimePoint promised_until_{};  // what those that were shed have been told
 };

@@ -72,6 +72,10 @@ Move AttemptLoop::choose() {
   for (;;) {
     const Move move = next_move(states_, route_.settings.retry_after_wait, deadline_, now_());
     if (move.kind != Move::Kind::kAsk || states_.size() == 1) return move;
+    // Whoever stands before it and is passed over, since it is not loaded, is missed.
+    for (std::size_t i = 0; i < move.target; ++i) {
+      if (states_[i].loading && !states_[i].asked) target_at(i).backend->condition().note_wanted();
+    }
     // Only whoever would be asked now is judged: a probe that nobody makes proves nothing.
     if (judged_[move.target]) return move;
     judged_[move.target] = true;

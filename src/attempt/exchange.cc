@@ -300,7 +300,8 @@ Task<> Exchange::fail(api::ApiError error) {
 
 void Exchange::add_own_headers() {
   client_.add_header("x-request-id", request_id_);
-  if (loop_ && loop_->answered_by() != nullptr) client_.add_header("x-spillway-backend", loop_->answered_by()->name());
+  if (loop_ && loop_->answered_by() != nullptr)
+    client_.add_header("x-spillway-backend", loop_->answered_by()->settings().public_name());
   char digits[16];
   const auto end = std::to_chars(digits, digits + sizeof digits, loop_ ? loop_->tried().size() : 0).ptr;
   client_.add_header("x-spillway-attempts", {digits, static_cast<std::size_t>(end - digits)});

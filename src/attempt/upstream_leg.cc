@@ -84,18 +84,24 @@ Task<Outcome> UpstreamLeg::open() {
   const bool has_turns = body_.request->messages_end > 0 || body_.request->prompt_end > 0;
   if (resumption_ != nullptr && resumption_->form != api::ResumeForm::kReplay && !has_turns)
     co_return Outcome{OutcomeClass::kClient, 0, "the request has no turns that an answer could be added to"};
-  if (!target_.backend->condition().gate().try_enter(ticket_, priority_, now())) {
-    Outcome waited = co_await wait_for_turn();
-    if (waited.cls != OutcomeClass::kAnswered) co_return waited;
+  admit::Gate& gate = target_.backend->condition().gate();
+  for (;;) {
+    if (!gate.try_enter(ticket_, priority_, now())) {
+      Outcome waited = co_await wait_for_turn();
+      if (waited.cls != OutcomeClass::kAnswered) co_return waited;
+    }
+    if (target_.backend->ready()) break;
+    // The Gate knows of a local engine a moment before this thread does: the message is on its way.
+    co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable_t<Executor>{});
+    if (!target_.backend->loading()) break;
+    // It has made way for another Model meanwhile: back to those who wait for it.
+    gate.leave(ticket_, now());
   }
   inside_ = true;
   target_.backend->series().in_flight.add();
   if (target_.load != nullptr) target_.load->begin(now());
-  if (!target_.backend->ready()) {
-    // The Gate knows of a local engine a moment before this thread does: the message is on its way.
-    co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable_t<Executor>{});
-    if (!target_.backend->ready()) co_return Outcome{OutcomeClass::kConnect, 0, "the engine is not running"};
-  }
+  if (!target_.backend->ready()) co_return Outcome{OutcomeClass::kConnect, 0, "the engine is not running"};
+  lease_ = target_.backend->lease();
   if (aborted_) co_return Outcome{OutcomeClass::kAbandoned, 0, "the client left"};
   co_return co_await ask();
 }

@@ -87,7 +87,8 @@ class UpstreamLeg final : public Leg {
   double queued_ms_ = 0;
   double connect_ms_ = -1;
   double first_token_ms_ = -1;
-  bool inside_ = false;  // it was let in
+  bool inside_ = false;                // it was let in
+  std::shared_ptr<const void> lease_;  // what answers is not ended before
   bool repeated_ = false;
   bool aborted_ = false;
 };

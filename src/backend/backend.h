@@ -84,6 +84,9 @@ class Backend {
   [[nodiscard]] bool ready() const { return !is_local() || local_.state == LocalStatus::State::kReady; }
   [[nodiscard]] bool loading() const { return is_local() && local_.state == LocalStatus::State::kLoading; }
 
+  // Keeps the engine of a local one running, as long as somebody holds it.
+  [[nodiscard]] std::shared_ptr<const void> lease() const { return local_.lease; }
+
   // Requests that wait for it wait at the Condition's Gate.
   void set_local(const LocalStatus& status);
 

@@ -79,6 +79,10 @@ class Condition {
     return listed_ != nullptr && listed_->contains(model);
   }
 
+  // A request went elsewhere, since what would answer it is not loaded: somebody may load it.
+  void note_wanted() { wanted_.fetch_add(1, std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t wanted() const { return wanted_.load(std::memory_order_relaxed); }
+
   // What an engine says of its own work. It counts for kReportHolds: then it is old.
   struct Report {
     double running = 0;   // requests
@@ -143,6 +147,7 @@ class Condition {
   mutable std::mutex mutex_;  // guards last_failure_, listed_, report_, and the growth of models_
   Report report_;
   std::atomic<bool> reports_{false};
+  std::atomic<std::uint64_t> wanted_{0};
   std::optional<Failure> last_failure_;
   std::shared_ptr<const std::set<std::string, std::less<>>> listed_;  // null: it has not told
   std::atomic<std::uint32_t> failures_{0};                            // in a row

@@ -1,6 +1,7 @@
 #include "config/check.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "config/presets.h"
 #include "config/schema.h"
@@ -78,6 +79,28 @@ void check_local(const Placed<Backend>& backend, Problems& problems) {
   if (value.model.empty()) {
     problems.add(backend.of("model"), "the local backend " + value.name + " has no model",
                  "as in: model = \"smollm2:135m\", or the path of a GGUF file");
+  }
+  if (!value.models.empty() && value.engine != "llama.cpp") {
+    problems.add(backend.of("models"), "models is for llama.cpp: what a Model takes is not known of " + value.engine,
+                 "make a backend of each model");
+  }
+  if (!value.models.empty() && std::ranges::find(value.models, value.model) == value.models.end()) {
+    problems.add(backend.of("model"), "model " + excerpt(value.model) + " is none of models",
+                 "leave model out: the first one is meant");
+  }
+  for (std::size_t i = 0; i < value.models.size(); ++i) {
+    if (std::find(value.models.begin(), value.models.begin() + static_cast<std::ptrdiff_t>(i), value.models[i]) ==
+        value.models.begin() + static_cast<std::ptrdiff_t>(i)) {
+      continue;
+    }
+    problems.add(backend.of("models"), "models has " + excerpt(value.models[i]) + " twice", "name each once");
+  }
+  for (const auto& [key, idle] :
+       {std::pair("memory", value.memory == 0), std::pair("unload_after", value.unload_after.count() == 0)}) {
+    if (!idle && value.models.empty()) {
+      problems.add(backend.of(key), std::string(key) + " is for a backend with models",
+                   "leave it out, or list models = [\"…\"]");
+    }
   }
   for (const char* key : {"api_key", "preset", "ca_file", "headers", "forward_headers"}) {
     if (backend.has(key))

@@ -125,6 +125,7 @@ void complete_backend(Placed<Backend>& backend, Sources& sources, Problems& prob
     }
   }
   if (value.is_local() && !backend.has("tier")) value.tier = Tier::kEdge;
+  if (!value.models.empty() && value.model.empty()) value.model = value.models.front();
   look_up_headers(backend, sources, problems);
   if (!value.ca_file.empty()) sources.files.push_back({value.ca_file, file_state(value.ca_file)});
   if (value.api_key.source.empty()) return;

@@ -144,7 +144,13 @@ struct Backend {
   milliseconds start_timeout{120'000};   // from start to the first good completion
   std::vector<std::string> engine_args;  // passed to the engine as they are
   bool memory_check = true;              // what cannot fit is not loaded
+  std::vector<std::string> models;       // several Models that take turns; `model` is the first then
+  std::uint64_t memory = 0;              // bytes, for all of them that are loaded; 0: what the machine has
+  milliseconds unload_after{0};          // idle for so long, one of them is unloaded; 0: never
+  std::string pool;                      // of a Backend that with_members() made: the name that it has in the file
 
+  // What clients see of its name.
+  [[nodiscard]] const std::string& public_name() const { return pool.empty() ? name : pool; }
   [[nodiscard]] bool is_local() const { return !engine.empty() && base_url.empty(); }
   bool operator==(const Backend&) const = default;
 };

@@ -409,7 +409,15 @@ const Options<Backend>& backend_options() {
         texts<Backend>("engine_args", FIELD(engine_args), "--flash-attn\", \"on", why_no_argument,
                        "Passed to the engine as they are, after Spillway's own."),
         boolean<Backend>("memory_check", FIELD(memory_check),
-                         "Do not load what cannot fit into memory, by what it is expected to take.")};
+                         "Do not load what cannot fit into memory, by what it is expected to take."),
+        texts<Backend>("models", FIELD(models), "llama3.2:1b", why_no_argument,
+                       "Several Models that take turns in the Backend's memory: the one that a request names is "
+                       "loaded when it is asked for, the least recently used idle ones make way."),
+        size<Backend>("memory", FIELD(memory), 0,
+                      "For all of `models` that are loaded at once; 0: what the machine has, less 1 GiB."),
+        duration<Backend>(
+            "unload_after", FIELD(unload_after), milliseconds(0),
+            "One of `models` that has been idle for so long is unloaded; 0s: only where room is needed.")};
     add_overrides(list);
     return list;
   }();
@@ -469,9 +477,9 @@ const Options<Target>& target_options() {
 }
 
 std::span<const std::string_view> engine_keys() {
-  static constexpr std::array<std::string_view, 11> kKeys{
-      "critical_parallel", "model",          "replicas",      "standby",     "launcher",    "context",
-      "parallel",          "engine_threads", "start_timeout", "engine_args", "memory_check"};
+  static constexpr std::array<std::string_view, 14> kKeys{
+      "critical_parallel", "model",         "replicas",    "standby",      "launcher", "context", "parallel",
+      "engine_threads",    "start_timeout", "engine_args", "memory_check", "models",   "memory",  "unload_after"};
   return kKeys;
 }
 

@@ -58,11 +58,21 @@ struct Slot {
 };
 
 struct Local {
-  std::unique_ptr<Slot> current;
+  std::unique_ptr<Slot> current;  // null: of a Model that is not loaded
   std::unique_ptr<Slot> previous;
+  ReplicaPlan plan;  // of what is to run, or would be loaded
 
   [[nodiscard]] const Slot& serving() const { return previous ? *previous : *current; }
 };
+
+ReplicaStatus unloaded(const ReplicaPlan& plan) {
+  ReplicaStatus out;
+  out.backend = plan.backend.name;
+  out.model = plan.backend.model;
+  out.state = ReplicaStatus::State::kUnloaded;
+  out.memory = plan.memory;
+  return out;
+}
 
 ReplicaStatus status_of(const Slot& slot) {
   ReplicaStatus out = slot.replica->status();
@@ -83,7 +93,8 @@ struct Fleet::State {
   void fulfil(const ReplicaPlan& plan);
   void replace(Local& local, const ReplicaPlan& plan);
   void remove_unwanted(const std::vector<ReplicaPlan>& plans);
-  void retire(std::unique_ptr<Slot> slot);
+  enum class Until { kDrained, kForever };  // a drain time-out ends what is still being answered
+  void retire(std::unique_ptr<Slot> slot, Until until = Until::kDrained);
   void handle_change(std::uint64_t id);
   void handle_release(std::uint64_t id);
   void report(const std::string& backend);
@@ -118,8 +129,19 @@ std::unique_ptr<Slot> Fleet::State::start(const ReplicaPlan& plan) {
 
 void Fleet::State::fulfil(const ReplicaPlan& plan) {
   Local& local = locals[plan.backend.name];
-  if (!local.current) {
+  const ReplicaPlan before = std::exchange(local.plan, plan);
+  if (!local.current && plan.backend.pool.empty()) {
     local.current = start(plan);
+    return;
+  }
+  if (!local.current) {
+    Gate<State>::post(gate, [name = plan.backend.name](State& state) { state.report(name); });
+    return;
+  }
+  if (!plan.backend.pool.empty() && !same_run(before, plan)) {
+    log::info(plan.backend.name + ": its settings have changed; it is loaded anew when it is asked for");
+    retire(std::move(local.current), Until::kForever);
+    report(plan.backend.name);
     return;
   }
   if (!same_run(local.current->replica->plan(), plan)) {
@@ -146,21 +168,23 @@ void Fleet::State::remove_unwanted(const std::vector<ReplicaPlan>& plans) {
       ++it;
       continue;
     }
-    ReplicaStatus gone = it->second.current->replica->status();
+    ReplicaStatus gone = it->second.current ? it->second.current->replica->status() : unloaded(it->second.plan);
     gone.state = ReplicaStatus::State::kStopped;
     gone.port = 0;
     gone.key.clear();
     Gate<State>::post(gate, [gone](State& state) {
       if (!state.locals.contains(gone.backend)) state.options.on_change(gone);
     });
-    retire(std::move(it->second.current));
+    if (it->second.current) retire(std::move(it->second.current));
     if (it->second.previous) retire(std::move(it->second.previous));
     it = locals.erase(it);
   }
 }
 
-void Fleet::State::retire(std::unique_ptr<Slot> slot) {
-  if (slot->replica->ready()) {
+void Fleet::State::retire(std::unique_ptr<Slot> slot, Until until) {
+  if (slot->replica->ready() && until == Until::kForever) {
+    // Its lease alone ends it.
+  } else if (slot->replica->ready()) {
     slot->drain_timer.expires_after(drain_timeout);
     slot->drain_timer.async_wait([way = gate, id = slot->id](const boost::system::error_code& error) {
       if (!error && way->target != nullptr) way->target->handle_release(id);
@@ -188,7 +212,7 @@ void Fleet::State::handle_change(std::uint64_t id) {
     }
   }
   for (auto& [name, local] : locals) {
-    const bool concerned = local.current->id == id || (local.previous && local.previous->id == id);
+    const bool concerned = (local.current && local.current->id == id) || (local.previous && local.previous->id == id);
     if (!concerned) continue;
     // Beside the old one there may be no room for the new: then the old one makes way.
     if (local.previous && (local.current->replica->ready() || local.current->replica->lacks_memory() ||
@@ -204,12 +228,15 @@ void Fleet::State::handle_change(std::uint64_t id) {
 void Fleet::State::report(const std::string& backend) {
   const auto found = locals.find(backend);
   if (found == locals.end()) return;
-  options.on_change(status_of(found->second.serving()));
+  const Local& local = found->second;
+  options.on_change(local.current ? status_of(local.serving()) : unloaded(local.plan));
 }
 
 void Fleet::State::end_if_stopped() {
   if (!stopping || !retired.empty()) return;
-  if (!std::ranges::all_of(locals, [](const auto& entry) { return entry.second.current->replica->ended(); })) return;
+  if (!std::ranges::all_of(
+          locals, [](const auto& entry) { return !entry.second.current || entry.second.current->replica->ended(); }))
+    return;
   for (const auto& done : std::exchange(on_stopped, {})) done();
 }
 
@@ -234,9 +261,26 @@ Status Fleet::apply(const config::Config& config) {
   return {};
 }
 
+void Fleet::load(const std::string& backend) {
+  const auto found = state_->locals.find(backend);
+  if (found == state_->locals.end() || found->second.current || state_->stopping) return;
+  found->second.current = state_->start(found->second.plan);
+  state_->report(backend);
+}
+
+void Fleet::unload(const std::string& backend) {
+  const auto found = state_->locals.find(backend);
+  if (found == state_->locals.end() || !found->second.current || state_->stopping) return;
+  log::info(backend + ": making way");
+  std::unique_ptr<Slot> slot = std::move(found->second.current);
+  state_->report(backend);
+  state_->retire(std::move(slot), State::Until::kForever);
+}
+
 std::vector<ReplicaStatus> Fleet::status() const {
   std::vector<ReplicaStatus> out;
-  for (const auto& [name, local] : state_->locals) out.push_back(status_of(local.serving()));
+  for (const auto& [name, local] : state_->locals)
+    out.push_back(local.current ? status_of(local.serving()) : unloaded(local.plan));
   const auto add_other = [&out](const Slot& slot) {
     out.push_back(status_of(slot));
     out.back().serving = false;
@@ -253,7 +297,7 @@ void Fleet::stop(std::function<void()> done) {
   state_->on_stopped.push_back(std::move(done));
   for (auto& [name, local] : state_->locals) {
     if (local.previous) state_->retire(std::move(local.previous));
-    local.current->replica->stop();
+    if (local.current) local.current->replica->stop();
   }
   for (const std::unique_ptr<Slot>& slot : state_->retired) slot->replica->stop();
   Gate<State>::post(state_->gate, [](State& state) { state.end_if_stopped(); });

@@ -23,6 +23,7 @@ struct ReplicaStatus {
     kReady,     // it answered a completion
     kFailing,   // it failed to start several times on end; it is still being tried
     kStopped,   // it is gone for good
+    kUnloaded,  // one of several Models; it is loaded when it is asked for (load())
   };
   std::string backend;
   std::string model;  // as in the Config
@@ -40,7 +41,7 @@ struct ReplicaStatus {
   std::shared_ptr<const void> lease;
 };
 
-// "starting", "ready", "failing", "stopped".
+// "starting", "ready", "failing", "stopped", "unloaded".
 std::string_view to_string(ReplicaStatus::State state);
 
 // Asks a Replica on 127.0.0.1:`port` for its health, and then for one short completion; calls `done`
@@ -75,6 +76,11 @@ class Fleet {
   // Makes it so: starts what is new, leaves what is alike, replaces what has changed (the new one
   // beside the old), retires what is gone. Checks first; on an Error nothing has changed.
   Status apply(const config::Config& config);
+
+  // Of a Backend with a `pool`, which apply() does not start: starts its engine, where there is none.
+  void load(const std::string& backend);
+  // Its engine takes no new requests, and ends when the last lease is given back, however long that takes.
+  void unload(const std::string& backend);
 
   // Of all that run; the serving one of each Backend first.
   [[nodiscard]] std::vector<ReplicaStatus> status() const;

@@ -65,6 +65,7 @@ std::string_view to_string(ReplicaStatus::State state) {
     case ReplicaStatus::State::kReady: return "ready";
     case ReplicaStatus::State::kFailing: return "failing";
     case ReplicaStatus::State::kStopped: return "stopped";
+    case ReplicaStatus::State::kUnloaded: return "unloaded";
   }
   return "?";
 }

@@ -57,7 +57,8 @@ Dialect dialect_of(std::string_view path) {
 
 bool can_serve(const route::Route& route) {
   for (const route::Target& target : route.targets) {
-    if (target.backend->ready()) return true;
+    // One of several Models is loaded when it is asked for.
+    if (target.backend->ready() || !target.backend->settings().pool.empty()) return true;
   }
   return false;
 }

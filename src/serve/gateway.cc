@@ -10,6 +10,7 @@
 
 #include "backend/backend.h"
 #include "base/file.h"
+#include "config/members.h"
 #include "http/tls.h"
 #include "serve/banner.h"
 #include "serve/probe.h"
@@ -61,7 +62,8 @@ backend::LocalStatus to_local(const fleet::ReplicaStatus& replica) {
   using State = fleet::ReplicaStatus::State;
   backend::LocalStatus out;
   switch (replica.state) {
-    case State::kStarting: out.state = backend::LocalStatus::State::kLoading; break;
+    case State::kStarting:
+    case State::kUnloaded: out.state = backend::LocalStatus::State::kLoading; break;
     case State::kReady: out.state = backend::LocalStatus::State::kReady; break;
     case State::kFailing:
     case State::kStopped: out.state = backend::LocalStatus::State::kStopped; break;
@@ -88,7 +90,7 @@ std::shared_ptr<const http::ServerLimits> admin_limits() {
 
 Gateway::Gateway(Options options)
     : options_(std::move(options)),
-      config_(std::make_shared<const config::Config>(options_.config)),
+      config_(std::make_shared<const config::Config>(config::with_members(options_.config))),
       began_at_(now()),
       admin_handler_({[this] { return metrics_text(); }, [this] { return status(); },
                       [this] {
@@ -110,6 +112,7 @@ Status Gateway::open() {
   fleet_ = std::make_unique<fleet::Fleet>(
       loop_, fleet::Fleet::Options{options_.data, options_.environment, make_probe(loop_, timers_, resolver_),
                                    [this](const fleet::ReplicaStatus& replica) { on_replica(replica); }});
+  pool_keeper_ = std::make_unique<PoolKeeper>(timers_, *fleet_, conditions_);
   if (Status fine = fleet_->check(*config_); !fine) return fine;
   if (Status opened = open_access_log(); !opened) return opened;
   if (Status opened = open_workers(); !opened) return opened;
@@ -195,11 +198,13 @@ void Gateway::run() {
   options_.say(banner(*config_));
   model_lists_.keep(*config_);
   engine_reports_.keep(*config_);
+  pool_keeper_->keep(*config_);
   watch_.watch(options_.files);
   if (options_.reload) watch_timer_.arm(now() + kWatchEvery);
   loop_.run();
   for (const auto& worker : workers_) worker->join();
   workers_.clear();
+  pool_keeper_.reset();
   fleet_.reset();
   access_log_.reset();
 }
@@ -255,6 +260,7 @@ void Gateway::reload() {
 }
 
 Status Gateway::take_up(config::Config next) {
+  next = config::with_members(next);
   next.file = config_->file;
   if (Status fine = check(next); !fine) return fine;
   if (Status fine = fleet_->check(next); !fine) return fine;
@@ -268,6 +274,7 @@ Status Gateway::take_up(config::Config next) {
   model_lists_.keep(*config_);
   engine_reports_.keep(*config_);
   if (Status applied = fleet_->apply(*config_); !applied) log::error(applied.error().message);
+  pool_keeper_->keep(*config_);
   for (const fleet::ReplicaStatus& replica : fleet_->status()) {
     if (replica.serving) on_replica(replica);
   }
@@ -294,16 +301,15 @@ void Gateway::note_restarts(const config::Config& next) {
 
 void Gateway::on_replica(const fleet::ReplicaStatus& replica) {
   const backend::LocalStatus local = to_local(replica);
-  for (const auto& worker : workers_) worker->set_local(replica.backend, local);
-  // Behind these messages, so that whoever is let in finds it there.
   using State = backend::LocalStatus::State;
   using Behind = admit::Gate::Behind;
-  conditions_.of(replica.backend)
-      ->gate()
-      .set_behind(local.state == State::kReady     ? Behind::kReady
-                  : local.state == State::kLoading ? Behind::kLoading
-                                                   : Behind::kStopped,
-                  now());
+  admit::Gate& gate = conditions_.of(replica.backend)->gate();
+  // One that makes way lets nobody in before any worker hears of it.
+  if (local.state == State::kLoading) gate.set_behind(Behind::kLoading, now());
+  for (const auto& worker : workers_) worker->set_local(replica.backend, local);
+  // Behind these messages, so that whoever is let in finds it there.
+  if (local.state != State::kLoading)
+    gate.set_behind(local.state == State::kReady ? Behind::kReady : Behind::kStopped, now());
 }
 
 void Gateway::drain() {
@@ -324,6 +330,7 @@ void Gateway::cut_off() {
 
 void Gateway::on_worker_end() {
   if (--running_workers_ > 0) return;
+  pool_keeper_->stop();
   drain_timer_.disarm();
   fleet_->stop([this] { finish(); });
 }

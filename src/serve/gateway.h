@@ -24,6 +24,7 @@
 #include "serve/config_watch.h"
 #include "serve/engine_reports.h"
 #include "serve/model_lists.h"
+#include "serve/pool_keeper.h"
 #include "serve/worker.h"
 
 namespace spillway::serve {
@@ -102,6 +103,7 @@ class Gateway {
   std::shared_ptr<http::ServerLoad> client_load_ = std::make_shared<http::ServerLoad>();
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<fleet::Fleet> fleet_;
+  std::unique_ptr<PoolKeeper> pool_keeper_;
   admin::AdminHandler admin_handler_;
   http::Server admin_server_;
   ModelLists model_lists_{loop_, timers_, resolver_, conditions_};

@@ -75,7 +75,7 @@ void describe_backends(admin::Status& status, const config::Config& config,
       described.targets.push_back(target.backend);
       described.ready |=
           std::any_of(status.backends.begin(), status.backends.end(), [&](const admin::BackendStatus& backend) {
-            return backend.name == target.backend && backend.state == "ready";
+            return backend.name == target.backend && (backend.state == "ready" || backend.state == "unloaded");
           });
     }
     status.routes.push_back(std::move(described));

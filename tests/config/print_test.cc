@@ -76,6 +76,10 @@ parallel = 4
 engine_threads = 3
 start_timeout = "2m"
 engine_args = ["--a", "b \" c"]
+memory_check = false
+models = ["/m.gguf", "two:1"]
+memory = "3GiB"
+unload_after = "90s"
 deadline = "5m"
 [[route]]
 model = "gpt-*"

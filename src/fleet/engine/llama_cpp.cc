@@ -155,7 +155,7 @@ std::string failure_text(std::string_view log_tail) {
 RunShape run_shape(const config::Backend& backend) {
   RunShape out;
   out.context = static_cast<std::uint64_t>(backend.context);
-  out.slots = static_cast<std::uint64_t>(backend.parallel + backend.critical_parallel);
+  out.slots = static_cast<std::uint64_t>(backend.parallel) + static_cast<std::uint64_t>(backend.critical_parallel);
   const std::vector<std::string>& arguments = backend.engine_args;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     std::string_view option = arguments[i];
@@ -192,7 +192,7 @@ std::optional<MemoryUse> reported_memory(std::string_view log) {
     if (at == std::string_view::npos) continue;
     std::string_view rest = line.substr(at + 1);
     bool whole = true;
-    for (std::size_t i = 0; i < numbers.size(); ++i) {
+    for (std::uint64_t& number : numbers) {
       const std::size_t begin = rest.find_first_of("0123456789");
       if (begin == std::string_view::npos) {
         whole = false;
@@ -200,7 +200,7 @@ std::optional<MemoryUse> reported_memory(std::string_view log) {
       }
       const std::size_t end = std::min(rest.find_first_not_of("0123456789", begin), rest.size());
       const std::string digits(rest.substr(begin, end - begin));
-      std::from_chars(digits.c_str(), digits.c_str() + digits.size(), numbers[i]);
+      std::from_chars(digits.c_str(), digits.c_str() + digits.size(), number);
       rest = rest.substr(end);
     }
     if (!whole) continue;
