@@ -163,6 +163,17 @@ int outdated(const Context& context, bool json) {
   return print(text) && !failed ? kFine : kFailed;
 }
 
+int prune(const Context& context) {
+  const Result<fleet::Pruned> pruned = fleet::prune(fleet::Store(context.data() / "models"));
+  if (!pruned) {
+    print_error(pruned.error());
+    return kFailed;
+  }
+  const std::string count =
+      std::to_string(pruned->pulls) + (pruned->pulls == 1 ? " abandoned pull, " : " abandoned pulls, ");
+  return print(count + size_text(pruned->bytes) + "\n") ? kFine : kFailed;
+}
+
 }  // namespace
 
 void add_pull(CLI::App& app, Context& context) {
@@ -213,6 +224,13 @@ void add_models(CLI::App& app, Context& context) {
 
 Examples:
   spillway models outdated)");
+  CLI::App* prune_command = command->add_subcommand("prune", "Remove what pulls that were given up have left");
+  prune_command->footer(R"(
+What is being fetched now is left alone.
+
+Examples:
+  spillway models prune)");
+  prune_command->callback([&context] { context.exit_code = prune(context); });
   outdated_command->callback([&context, json] { context.exit_code = outdated(context, *json); });
 }
 

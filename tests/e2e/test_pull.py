@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
+import pty
 import random
+import re
+import struct
 import subprocess
+import termios
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from clock import slow
+from clock import eventually, slow
 from gateway import binary, clean_environment, run
 from registry import COMMIT, Fault, Registry, gguf, sha256, wheel
 
@@ -40,6 +47,10 @@ def listed(home: Path) -> dict[str, dict]:
     got = run("--data", str(home / "data"), "list", "--json", home=home)
     assert got.returncode == 0, got.stderr
     return {model["name"]: model for model in json.loads(got.stdout)}
+
+
+def remove(home: Path, name: str) -> None:
+    assert run("--data", str(home / "data"), "rm", name, home=home).returncode == 0
 
 
 def is_clean(home: Path) -> bool:
@@ -77,6 +88,33 @@ def test_a_quantization_or_a_file_may_be_named(pull, registry, tmp_path):
     assert models["a:q8_0"]["digest"] == f"sha256:{sha256(files['a-Q8_0.gguf'])}"
     assert models["mine:1"]["digest"] == f"sha256:{sha256(files['more/b.gguf'])}"
     check_failed(pull("hf:org/a:Q2_K"), "no Q2_K", "a-Q8_0.gguf, a-Q4_K_M.gguf, more/b.gguf")
+
+
+def test_a_mirror_that_has_the_tree_alone_will_do(pull, registry, tmp_path):
+    content = gguf(1, 4)
+    tree = [{"type": "file", "path": "sub/a-Q4_0.gguf", "size": len(content), "oid": "0" * 40, "lfs": {"oid": sha256(content), "size": len(content)}},
+            {"type": "directory", "path": "sub"}]
+    registry.documents["/api/models/org/a/tree/main"] = ("application/json", json.dumps(tree).encode())
+    registry.files["/org/a/resolve/main/sub/a-Q4_0.gguf"] = content
+    assert pull("hf:org/a").returncode == 0
+    assert listed(tmp_path)["a:q4_0"]["digest"] == f"sha256:{sha256(content)}"
+    remove(tmp_path, "a:q4_0")
+    registry.files["/org/a/resolve/main/sub/a-Q4_0.gguf"] = gguf(1, 5)
+    check_failed(pull("hf:org/a", "other:1"), "as the manifest says")
+
+
+def test_a_mirror_that_has_files_alone_will_do_for_one_that_is_named(pull, registry, tmp_path):
+    content = gguf(1, 4)
+    registry.files["/there"] = content
+    registry.fault = lambda request: Fault(location="/there", headers={"X-Linked-Etag": f'"{sha256(content)}"', "X-Repo-Commit": COMMIT}) \
+        if request.path.startswith("/org/a/resolve/") and request.path.endswith("/a.gguf") else None
+    got = pull("hf:org/a:a.gguf", "--json")
+    assert got.returncode == 0, got.stderr
+    assert json.loads(got.stdout)["revision"] == COMMIT and json.loads(got.stdout)["digest"] == f"sha256:{sha256(content)}"
+    remove(tmp_path, "a")
+    registry.files["/there"] = gguf(1, 5)
+    check_failed(pull("hf:org/a:a.gguf", "other:1"), "as the manifest says")
+    check_failed(pull("hf:org/a:b.gguf"), "404")
 
 
 def test_a_token_goes_to_the_hub_and_not_to_where_it_redirects(pull, registry, tmp_path):
@@ -411,6 +449,42 @@ def test_a_pull_that_does_not_end_in_a_model_is_not_kept(pull, registry, tmp_pat
     registry.files["/page.gguf"] = b"not a model at all" * 1000
     check_failed(pull(registry.url + "/page.gguf"), "not a GGUF file")
     assert listed(tmp_path) == {}
+
+
+def test_a_terminal_shows_how_far_it_is(registry, tmp_path):
+    registry.hugging_face("org/a", {"a.gguf": LARGE})
+    registry.fault = lambda request: Fault(rate=2e6) if request.last else None
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 110, 0, 0))
+    process = subprocess.Popen([str(binary()), "--data", str(tmp_path / "data"), "pull", "hf:org/a"], stderr=theirs, stdout=subprocess.PIPE,
+                               env=clean_environment(tmp_path, registry.environment))
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # the other side is closed
+        while block := os.read(ours, 4096):
+            shown += block
+    os.close(ours)
+    assert process.wait() == 0 and process.stdout.read().startswith(b"a:latest")
+    lines = shown.decode().replace("\x1b[K", "").split("\r")
+    assert any(re.fullmatch(r"hf:org/a  \[#+-+\] +\d+ %  22.0 MB  \d+\.\d MB/s  0:\d\d", line) for line in lines), lines
+    assert max(map(len, lines)) <= 110 and any("verifying" in line for line in lines)
+
+
+def test_what_was_given_up_is_pruned_and_what_is_being_fetched_is_not(pull, registry, tmp_path):
+    registry.hugging_face("org/a", {"a.gguf": LARGE})
+    registry.fault = lambda request: Fault(status=503) if request.last and request.first >= 8 * MIB else None
+    check_failed(pull("hf:org/a", "--retries", "0"), "503")
+    assert not is_clean(tmp_path)
+    registry.hugging_face("org/b", {"b.gguf": gguf(21 * MIB, 2)})
+    registry.fault = lambda request: Fault(rate=3e6) if request.last else None
+    results = []
+    other = threading.Thread(target=lambda: results.append(pull("hf:org/b")))
+    other.start()
+    eventually("it is being fetched", lambda: len(registry.parts("/cdn/" + sha256(gguf(21 * MIB, 2)))) >= 6, 10)
+    got = run("--data", str(tmp_path / "data"), "models", "prune", home=tmp_path)
+    other.join()
+    assert got.returncode == 0 and got.stdout == "1 abandoned pull, 22.0 MB\n", got.stdout + got.stderr
+    assert results[0].returncode == 0 and set(listed(tmp_path)) == {"b:latest"} and is_clean(tmp_path)
 
 
 # --- what else names models ------------------------------------------------------------------------------------

@@ -79,6 +79,12 @@ Result<FileLock> FileLock::take(const fs::path& path, const std::string& whom) {
   }
 }
 
+std::optional<FileLock> FileLock::try_take(const fs::path& path) {
+  FileDescriptor fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+  if (!fd.valid() || ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return std::nullopt;
+  return FileLock(path, std::move(fd));
+}
+
 FileLock::~FileLock() {
   if (fd_.valid()) ::unlink(path_.c_str());
 }

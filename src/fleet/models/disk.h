@@ -6,6 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
 
 #include "base/file.h"
 #include "base/result.h"
@@ -45,6 +48,8 @@ class TemporaryFile {
 class FileLock {
  public:
   static Result<FileLock> take(const std::filesystem::path& path, const std::string& whom);
+  // The same without waiting; nothing where somebody has it.
+  static std::optional<FileLock> try_take(const std::filesystem::path& path);
   FileLock(FileLock&&) noexcept = default;
   FileLock& operator=(FileLock&&) = delete;
   ~FileLock();

@@ -102,7 +102,11 @@ Easy make_easy(const Request& request) {
 void read_header_line(std::string_view line, Head& head) {
   while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.remove_suffix(1);
   if (line.starts_with("HTTP/")) {
-    head = {};
+    Head next;
+    next.linked_etag = std::move(head.linked_etag);
+    next.linked_size = std::move(head.linked_size);
+    next.repo_commit = std::move(head.repo_commit);
+    head = std::move(next);
     const std::size_t space = line.find(' ');
     if (space != std::string_view::npos)
       head.status = std::strtol(std::string(line.substr(space)).c_str(), nullptr, 10);
@@ -120,6 +124,12 @@ void read_header_line(std::string_view line, Head& head) {
     head.content_digest = value;
   } else if (name == "etag") {
     if (!value.starts_with("W/")) head.validator = value;
+  } else if (name == "x-linked-etag") {
+    head.linked_etag = value;
+  } else if (name == "x-linked-size") {
+    head.linked_size = value;
+  } else if (name == "x-repo-commit") {
+    head.repo_commit = value;
   } else if (name == "last-modified" && head.validator.empty()) {
     head.validator = value;
   }

@@ -42,6 +42,10 @@ struct Head {
   std::string content_range;   // RFC 9110, 14.4
   std::string content_digest;  // RFC 9530
   std::string validator;       // a strong ETag, else Last-Modified, else empty
+  // What Hugging Face tells of a file before it redirects to where that is: kept over the redirect.
+  std::string linked_etag;  // the SHA-256
+  std::string linked_size;
+  std::string repo_commit;
 };
 // Adds one line as libcurl hands it over; a new status line starts anew, so that only the last answer of a row of
 // redirects counts.

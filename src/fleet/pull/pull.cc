@@ -1,6 +1,7 @@
 #include "fleet/pull/pull.h"
 
 #include <utility>
+#include <vector>
 
 #include "base/log.h"
 #include "base/text.h"
@@ -215,6 +216,29 @@ Result<PullResult> pull(Store& store, const PullRequest& asked, const config::En
     }
   }
   return pulling.from(*offer);
+}
+
+Result<Pruned> prune(const Store& store) {
+  const fs::path partial = store.folder() / "partial";
+  Pruned out;
+  std::error_code ec;
+  if (!fs::exists(partial, ec)) return out;
+  std::vector<fs::path> left;
+  for (fs::directory_iterator it(partial, ec), end; !ec && it != end; it.increment(ec)) {
+    if (is_sha256_hex(it->path().filename().string())) left.push_back(it->path());
+  }
+  if (ec) return system_error("cannot read folder", partial, ec.value());
+  for (const fs::path& file : left) {
+    const std::optional<FileLock> locked = FileLock::try_take(file.string() + ".lock");
+    if (!locked) continue;
+    const std::uint64_t size = fs::file_size(file, ec);
+    fs::remove(file.string() + ".json", ec);
+    fs::remove(file.string() + ".gguf", ec);
+    if (!fs::remove(file, ec)) continue;
+    ++out.pulls;
+    out.bytes += size;
+  }
+  return out;
 }
 
 Result<Freshness> look_for_newer(const Model& model, const config::Environment& environment) {

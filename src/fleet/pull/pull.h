@@ -37,4 +37,11 @@ struct Freshness {
 };
 Result<Freshness> look_for_newer(const Model& model, const config::Environment& environment);
 
+// Removes what pulls that were given up have left; not what is being fetched now.
+struct Pruned {
+  std::size_t pulls = 0;
+  std::uint64_t bytes = 0;  // on the disk
+};
+Result<Pruned> prune(const Store& store);
+
 }  // namespace spillway::fleet
