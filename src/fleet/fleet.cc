@@ -97,6 +97,7 @@ struct Fleet::State {
   void retire(std::unique_ptr<Slot> slot, Until until = Until::kDrained);
   void handle_change(std::uint64_t id);
   void handle_release(std::uint64_t id);
+  static bool makes_way(const Local& local);
   void report(const std::string& backend);
   void end_if_stopped();
 
@@ -214,15 +215,20 @@ void Fleet::State::handle_change(std::uint64_t id) {
   for (auto& [name, local] : locals) {
     const bool concerned = (local.current && local.current->id == id) || (local.previous && local.previous->id == id);
     if (!concerned) continue;
-    // Beside the old one there may be no room for the new: then the old one makes way.
-    if (local.previous && (local.current->replica->ready() || local.current->replica->lacks_memory() ||
-                           !local.previous->replica->ready())) {
+    if (local.previous && (local.current->replica->ready() || !local.previous->replica->ready() || makes_way(local))) {
       retire(std::move(local.previous));
     }
     report(name);
     break;
   }
   end_if_stopped();
+}
+
+// Beside the old one there may be no room for the new: the old one goes first where that makes enough.
+bool Fleet::State::makes_way(const Local& local) {
+  if (!local.current->replica->lacks_memory()) return false;
+  const std::uint64_t room = memory_for_engines(true) + local.previous->replica->status().memory.total();
+  return check_room(local.current->replica->plan(), room, "").ok();
 }
 
 void Fleet::State::report(const std::string& backend) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <csignal>
 #include <map>
 #include <optional>
@@ -10,6 +11,9 @@
 
 #include "fleet/gguf_bytes.h"
 #include "fleet/loop_wait.h"
+#include "fleet/memory_book.h"
+#include "fleet/models/store.h"
+#include "fleet/plan.h"
 #include "fleet/stand_in.h"
 #include "fleet/temporary_folder.h"
 
@@ -223,6 +227,72 @@ TEST_F(FleetTest, an_engine_that_is_not_ready_is_stopped_as_soon_as_it_is_not_wa
   EXPECT_TRUE(wait([&] { return fleet_->status().empty(); }));
   EXPECT_FALSE(alive(pid));
   EXPECT_EQ(last_["a"].state, State::kStopped);
+}
+
+TEST_F(FleetTest, one_of_several_models_is_loaded_when_it_is_told_to_be) {
+  config::Backend member = local("a");
+  member.pool = "pool";
+  apply({member});
+  ASSERT_TRUE(wait_for("a", State::kUnloaded));
+  EXPECT_EQ(last_["a"].pid, 0);
+  EXPECT_GT(last_["a"].memory.total(), 0u);
+  fleet_->load("a");
+  fleet_->load("a");
+  ASSERT_TRUE(wait_for("a", State::kReady));
+  EXPECT_EQ(fleet_->status().size(), 1u);
+  fleet_->load("nobody");
+  fleet_->unload("nobody");
+}
+
+TEST_F(FleetTest, one_that_is_unloaded_ends_when_its_last_lease_is_given_back_however_late) {
+  config::Backend member = local("a");
+  member.pool = "pool";
+  config::Config config = config_of({member});
+  config.server.drain_timeout = milliseconds(1);
+  ASSERT_TRUE(fleet_->apply(config).ok());
+  fleet_->load("a");
+  ASSERT_TRUE(wait_for("a", State::kReady));
+  std::shared_ptr<const void> lease = last_["a"].lease;
+  const int pid = last_["a"].pid;
+  fleet_->unload("a");
+  EXPECT_EQ(last_["a"].state, State::kUnloaded);
+  for (int i = 0; i < 20; ++i) settle();
+  EXPECT_TRUE(alive(pid));
+  EXPECT_EQ(fleet_->status().size(), 2u);
+  lease.reset();
+  EXPECT_TRUE(wait([&] { return !alive(pid) && fleet_->status().size() == 1; }));
+  fleet_->load("a");
+  EXPECT_TRUE(wait_for("a", State::kReady));
+}
+
+TEST_F(FleetTest, an_old_engine_stays_where_the_new_one_would_have_no_room_without_it_either) {
+  Store store(folder_.path() / "data/models");
+  const Result<Model> model = store.import({model_, "tiny:1b", "", "", ""});
+  ASSERT_TRUE(model.ok());
+  config::Backend small = local("a");
+  small.model = "tiny:1b";
+  apply({small});
+  ASSERT_TRUE(wait_for("a", State::kReady));
+  const int pid = last_["a"].pid;
+  // All but a little of the machine: more than is free, as it was measured once.
+  config::Backend large = small;
+  large.context = 8192;
+  MemoryBook book(folder_.path() / "data/memory.json");
+  const std::uint64_t most = memory_for_engines(false) - 1'000'000;
+  ASSERT_GT(most, memory_for_engines(true));
+  ASSERT_TRUE(book.note(model->digest, {.context = 8192, .slots = 2}, {most, 0, 0}).ok());
+  apply({large});
+  ASSERT_TRUE(wait([&] {
+    return std::ranges::any_of(fleet_->status(),
+                               [](const ReplicaStatus& each) { return each.state == State::kFailing; });
+  }));
+  EXPECT_TRUE(alive(pid));
+  EXPECT_EQ(last_["a"].pid, pid);
+  large.context = 1 << 22;  // cannot fit even alone
+  ASSERT_TRUE(book.note(model->digest, {.context = 1 << 22, .slots = 2}, {std::uint64_t{1} << 50, 0, 0}).ok());
+  const Status refused = fleet_->apply(config_of({large}));
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::kResourceExhausted);
 }
 
 TEST_F(FleetTest, stop_ends_all_and_says_so) {

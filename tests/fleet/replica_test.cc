@@ -36,6 +36,7 @@ class ReplicaTest : public ::testing::Test {
     plan.engine = find_engine("llama.cpp");
     plan.program = program_;
     plan.log_file = folder_.path() / "engine.log";
+    plan.memory = memory_;
     replica_ = std::make_unique<Replica>(loop_, plan, probe_, timing_, [this] { seen_.push_back(replica_->status()); });
     return *replica_;
   }
@@ -50,6 +51,7 @@ class ReplicaTest : public ::testing::Test {
   boost::asio::io_context loop_{1};
   testing::TemporaryFolder folder_;
   Supervisor::Timing timing_;
+  MemoryUse memory_;
   std::filesystem::path program_ = STAND_IN_ENGINE;
   Probe probe_ = testing::make_stand_in_probe(loop_);
   std::vector<ReplicaStatus> seen_;
@@ -94,6 +96,17 @@ TEST_F(ReplicaTest, an_engine_that_cannot_start_is_failing_until_it_can) {
   EXPECT_EQ(seen_.back().detail, "it exited with code 1: stand_in: cannot load the model");
   folder_.write("mended", "");
   EXPECT_TRUE(wait_for(State::kReady));
+}
+
+TEST_F(ReplicaTest, what_has_no_room_is_not_tried) {
+  memory_.weights = std::uint64_t{1} << 50;
+  make("").start();
+  ASSERT_TRUE(wait_for(State::kFailing));
+  EXPECT_TRUE(replica_->lacks_memory());
+  EXPECT_THAT(seen_.back().detail, HasSubstr("needs 1125899.91 GB of memory"));
+  EXPECT_THAT(seen_.back().detail, HasSubstr("there is room for"));
+  EXPECT_EQ(seen_.back().pid, 0);
+  EXPECT_FALSE(std::filesystem::exists(folder_.path() / "engine.log"));
 }
 
 TEST_F(ReplicaTest, an_engine_that_never_answers_is_given_up_after_the_start_timeout) {
