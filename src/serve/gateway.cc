@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "config/members.h"
 #include "http/tls.h"
+#include "serve/backend_news.h"
 #include "serve/banner.h"
 #include "serve/probe.h"
 
@@ -196,8 +197,7 @@ void Gateway::run() {
                url_of(config_->server.admin_listen) + "\n");
   if (Status applied = fleet_->apply(*config_); !applied) log::error(applied.error().message);
   options_.say(banner(*config_));
-  model_lists_.keep(*config_);
-  engine_reports_.keep(*config_);
+  regular_asks_.keep(asks_for(*config_, conditions_, unread_));
   pool_keeper_->keep(*config_);
   watch_.watch(options_.files);
   if (options_.reload) watch_timer_.arm(now() + kWatchEvery);
@@ -271,8 +271,7 @@ Status Gateway::take_up(config::Config next) {
   config_ = std::make_shared<const config::Config>(std::move(next));
   // Workers first: from here on a status of the fleet means the new Backends.
   for (const auto& worker : workers_) worker->apply(config_);
-  model_lists_.keep(*config_);
-  engine_reports_.keep(*config_);
+  regular_asks_.keep(asks_for(*config_, conditions_, unread_));
   if (Status applied = fleet_->apply(*config_); !applied) log::error(applied.error().message);
   pool_keeper_->keep(*config_);
   for (const fleet::ReplicaStatus& replica : fleet_->status()) {
@@ -313,8 +312,7 @@ void Gateway::on_replica(const fleet::ReplicaStatus& replica) {
 }
 
 void Gateway::drain() {
-  model_lists_.stop();
-  engine_reports_.stop();
+  regular_asks_.stop();
   draining_ = true;
   watch_timer_.disarm();
   drain_timer_.arm(now() + config_->server.drain_timeout);

@@ -22,9 +22,8 @@
 #include "record/access_log.h"
 #include "record/metrics.h"
 #include "serve/config_watch.h"
-#include "serve/engine_reports.h"
-#include "serve/model_lists.h"
 #include "serve/pool_keeper.h"
+#include "serve/regular_asks.h"
 #include "serve/worker.h"
 
 namespace spillway::serve {
@@ -106,8 +105,8 @@ class Gateway {
   std::unique_ptr<PoolKeeper> pool_keeper_;
   admin::AdminHandler admin_handler_;
   http::Server admin_server_;
-  ModelLists model_lists_{loop_, timers_, resolver_, conditions_};
-  EngineReports engine_reports_{loop_, timers_, resolver_, conditions_};
+  record::Metrics unread_;  // of the Backends that are asked regularly
+  RegularAsks regular_asks_{loop_, timers_, resolver_};
   ConfigWatch watch_;
   LoopTimers::Entry watch_timer_;
   LoopTimers::Entry drain_timer_;
