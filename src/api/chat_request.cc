@@ -188,6 +188,7 @@ class Decoder {
     has_input_ = true;
     const std::string_view token = without_white_space_behind(value.raw_json_token());
     request_.empty = token == "\"\"" || token == "null";
+    request_.input_begin = place_of(value).first;
     if (shape_.input_is_list && !token.starts_with("[")) {
       refused_ = invalid_request(in_quotes(key) + " has to be an array", std::string(key));
       return simdjson::SUCCESS;
@@ -210,6 +211,7 @@ class Decoder {
     if (key != shape_.input) return simdjson::SUCCESS;
     has_input_ = true;
     raw = without_white_space_behind(raw);
+    request_.input_begin = static_cast<std::size_t>(raw.data() - body_.data());
     if (raw.starts_with("[")) note_messages(static_cast<std::size_t>(raw.data() - body_.data()) + raw.size() - 1);
     return simdjson::SUCCESS;
   }

@@ -27,6 +27,7 @@ struct ChatRequest {
   std::size_t options_end = 0;
 
   // What continuing a broken answer needs.
+  std::size_t input_begin = 0;   // of the value of `messages`, or of what an endpoint has in its place; 0: not known
   std::size_t messages_end = 0;  // of the `]` that ends `messages`; 0: it has none
   bool messages_empty = false;
   std::size_t prompt_end = 0;  // of the quote that ends a text prompt, where an answer goes on from it; 0: it has none

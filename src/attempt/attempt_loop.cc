@@ -1,6 +1,7 @@
 #include "attempt/attempt_loop.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/ids.h"
 #include "base/json_text.h"
@@ -32,6 +33,39 @@ AttemptLoop::AttemptLoop(const route::Route& route, Deadline deadline, Delivery&
       tries_(route.targets.size()),
       judged_(route.targets.size()) {
   put_in_order();
+  put_replicas_in_order();
+}
+
+// Where the Replicas of a Backend stand side by side, the best for this request first.
+void AttemptLoop::put_replicas_in_order() {
+  if (route_.groups.empty()) return;
+  if (order_.empty()) {
+    order_.resize(route_.targets.size());
+    std::iota(order_.begin(), order_.end(), 0u);
+  }
+  computed_.assign(route_.targets.size(), asked_.input_tokens);
+  if (std::ranges::any_of(route_.groups, [](const route::ReplicaGroup& group) { return group.map != nullptr; }))
+    chain_ = route::prefix_chain(asked_.input);
+  for (const route::ReplicaGroup& group : route_.groups) {
+    std::vector<route::ReplicaLoad> loads;
+    for (std::size_t i = group.first; i < group.first + group.count; ++i) {
+      const route::Target& target = route_.targets[i];
+      backend::Condition& condition = target.backend->condition();
+      const config::Backend& settings = target.backend->settings();
+      const bool usable = target.backend->ready() && (target.breaker == nullptr || target.breaker->share() >= 1);
+      loads.push_back({static_cast<double>(condition.tokens()), condition.gate().would_wait(asked_.priority, now_()),
+                       usable, static_cast<double>(settings.context) * settings.parallel, i - group.first});
+    }
+    const auto salt = static_cast<std::uint64_t>(uniform01() * 1e18);
+    const route::Balanced best = route::balance(loads, chain_, group.map.get(), asked_.input_tokens, salt);
+    std::ranges::copy(best.computed, computed_.begin() + static_cast<std::ptrdiff_t>(group.first));
+    // They take the places that they have among the others, in their own order.
+    std::size_t next = 0;
+    for (std::uint32_t& at : order_) {
+      if (at < group.first || at >= group.first + group.count) continue;
+      at = static_cast<std::uint32_t>(group.first) + best.order[next++];
+    }
+  }
 }
 
 void AttemptLoop::put_in_order() {
@@ -131,6 +165,18 @@ Task<AttemptLoop::End> AttemptLoop::run() {
   }
 }
 
+// A Replica that is asked is going to hold what the request begins with; until it has answered, its tokens are in
+// flight.
+backend::TokensInFlight AttemptLoop::charge(std::size_t place) {
+  if (route_.groups.empty()) return {};
+  const std::size_t target = order_.empty() ? place : order_[place];
+  for (const route::ReplicaGroup& group : route_.groups) {
+    if (group.map != nullptr && target >= group.first && target < group.first + group.count)
+      group.map->note(chain_, target - group.first, computed_[target]);
+  }
+  return {route_.targets[target].backend->condition(), computed_[target] + asked_.output_tokens};
+}
+
 AttemptLoop::Entrant AttemptLoop::enter(std::size_t place) {
   const route::Target& target = target_at(place);
   states_[place].asked = true;
@@ -139,7 +185,7 @@ AttemptLoop::Entrant AttemptLoop::enter(std::size_t place) {
     target.backend->condition().hedge_budget().earn();
   }
   const std::size_t index = began(target);
-  return {place, make_leg_(target, nullptr), index, {}};
+  return {place, make_leg_(target, nullptr), index, {}, charge(place)};
 }
 
 Task<std::optional<AttemptLoop::End>> AttemptLoop::ask(std::size_t place) {
@@ -365,6 +411,7 @@ Task<std::optional<AttemptLoop::End>> AttemptLoop::resume_at(std::size_t place) 
     if (is_part && (in_vain || std::ranges::count(refused, next.form) > 0)) continue;
     Resumption resumption{next.form, sent.substr(0, next.prefix), sent_->tokens, {}};
     if (next.form == ResumeForm::kAsk) resumption.anchor = last_characters(sent, kAnchor);
+    const backend::TokensInFlight charged = charge(place);
     Outcome outcome = co_await resume_by(target, std::move(resumption), sent.substr(next.prefix));
     if (const std::optional<End> end = end_of(outcome)) co_return end;
     if (!why_not_.empty()) co_return end_of_break();

@@ -36,6 +36,7 @@ class AttemptLoop {
     bool repeatable = true;    // two Backends may work on it at once
     double input_tokens = 0;   // about so many it asks with
     double output_tokens = 0;  // and for
+    std::string_view input;    // the messages, as they stand in the body
   };
   AttemptLoop(const route::Route& route, Deadline deadline, Delivery& delivery, Asked asked, MakeLeg make_leg, Now now,
               WakeAt wake_at);
@@ -95,12 +96,15 @@ class AttemptLoop {
     std::unique_ptr<Leg> leg;
     std::size_t tried = 0;  // its index there
     Outcome opened;
+    backend::TokensInFlight tokens = {};
   };
 
   [[nodiscard]] const route::Target& target_at(std::size_t place) const {
     return route_.targets[order_.empty() ? place : order_[place]];
   }
   void put_in_order();
+  void put_replicas_in_order();
+  backend::TokensInFlight charge(std::size_t place);
   [[nodiscard]] Move choose();
   Task<> pause(TimePoint until);
   void decide_on_retry(std::size_t place, const Outcome& outcome);
@@ -141,6 +145,8 @@ class AttemptLoop {
   WakeAt wake_at_;
   Event wake_;
   std::function<void(backend::Backend&, const Tried&)> on_attempt_end_;
+  std::vector<double> computed_;      // tokens of the prompt that each of the Route's Targets has to compute
+  route::PrefixChain chain_;          // of the messages, where a Replica is chosen by it
   std::vector<std::uint32_t> order_;  // of the Route's Targets, as its policy has it; empty: as they stand
   std::vector<TargetState> states_;   // in that order
   std::vector<int> tries_;            // at each Target

@@ -19,14 +19,17 @@ namespace {
 constexpr double kBytesPerToken = 4;  // of JSON around a prompt, roughly
 constexpr double kUsualAnswer = 500;  // tokens, where none are asked for
 
-AttemptLoop::Asked asked(const api::ChatRequest& chat, const config::Route& route, std::size_t body,
+AttemptLoop::Asked asked(const api::ChatRequest& chat, const config::Route& route, std::string_view body,
                          admit::Priority priority) {
   AttemptLoop::Asked out;
   if (chat.n != 1) out.why_not_resumed = "n is not 1";
   if (chat.logprobs) out.why_not_resumed = "logprobs were asked for";
   out.priority = priority;
   out.repeatable = !chat.stored;
-  out.input_tokens = static_cast<double>(body) / kBytesPerToken;
+  out.input_tokens = static_cast<double>(body.size()) / kBytesPerToken;
+  const std::size_t input_end = std::max(chat.messages_end, chat.prompt_end);
+  if (input_end > chat.input_begin && input_end <= body.size())
+    out.input = body.substr(chat.input_begin, input_end - chat.input_begin);
   out.output_tokens = chat.max_tokens >= 0 ? static_cast<double>(chat.max_tokens) : kUsualAnswer;
   out.from_scratch = chat.constrained;
   out.model = chat.model;
@@ -150,9 +153,10 @@ Task<> Exchange::answer() {
 
 Task<> Exchange::attempt(Deadline deadline) {
   RequestBodies& bodies = bodies_.emplace(format_, request_.body, chat_);
+  AttemptLoop::Asked asks = asked(chat_, route_->settings, request_.body, priority_);
   const Ask ask{request_, chat_, bodies, deadline, config_->limits, request_id_, priority_};
   loop_.emplace(
-      *route_, deadline, *delivery_, asked(chat_, route_->settings, request_.body.size(), priority_),
+      *route_, deadline, *delivery_, std::move(asks),
       [this, &ask](const route::Target& target, const api::Resumption* resumption) {
         return std::make_unique<UpstreamLeg>(context_, target, ask, resumption);
       },

@@ -11,6 +11,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "admit/gate.h"
@@ -78,6 +79,10 @@ class Condition {
     const std::lock_guard lock(mutex_);
     return listed_ != nullptr && listed_->contains(model);
   }
+
+  // Of requests that are there or wait for it: of their prompts, and of the answers that they ask for.
+  void add_tokens(std::int64_t tokens) { tokens_.fetch_add(tokens, std::memory_order_relaxed); }
+  [[nodiscard]] std::int64_t tokens() const { return tokens_.load(std::memory_order_relaxed); }
 
   // A request went elsewhere, since what would answer it is not loaded: somebody may load it.
   void note_wanted() { wanted_.fetch_add(1, std::memory_order_relaxed); }
@@ -148,6 +153,7 @@ class Condition {
   Report report_;
   std::atomic<bool> reports_{false};
   std::atomic<std::uint64_t> wanted_{0};
+  std::atomic<std::int64_t> tokens_{0};
   std::optional<Failure> last_failure_;
   std::shared_ptr<const std::set<std::string, std::less<>>> listed_;  // null: it has not told
   std::atomic<std::uint32_t> failures_{0};                            // in a row
@@ -160,6 +166,30 @@ class Condition {
   RetryBudget hedge_budget_;
   std::map<std::string, std::unique_ptr<PerModel>> models_;
   ResumeMemory resume_memory_;
+};
+
+// Tokens that count as in flight at a Backend as long as this is there.
+class TokensInFlight {
+ public:
+  TokensInFlight() = default;
+  TokensInFlight(Condition& condition, double tokens)
+      : condition_(&condition), tokens_(static_cast<std::int64_t>(tokens)) {
+    condition.add_tokens(tokens_);
+  }
+  TokensInFlight(TokensInFlight&& other) noexcept
+      : condition_(std::exchange(other.condition_, nullptr)), tokens_(other.tokens_) {}
+  TokensInFlight& operator=(TokensInFlight&& other) noexcept {
+    std::swap(condition_, other.condition_);
+    std::swap(tokens_, other.tokens_);
+    return *this;
+  }
+  ~TokensInFlight() {
+    if (condition_ != nullptr) condition_->add_tokens(-tokens_);
+  }
+
+ private:
+  Condition* condition_ = nullptr;
+  std::int64_t tokens_ = 0;
 };
 
 // The Conditions of all Backends, by name; they outlive a reload. From any thread.

@@ -88,6 +88,10 @@ void check_local(const Placed<Backend>& backend, Problems& problems) {
     problems.add(backend.of("model"), "model " + excerpt(value.model) + " is none of models",
                  "leave model out: the first one is meant");
   }
+  if (!value.models.empty() && value.replicas > 1) {
+    problems.add(backend.of("replicas"), "models that take turns have one replica each",
+                 "leave replicas out, or make a backend of each model");
+  }
   for (std::size_t i = 0; i < value.models.size(); ++i) {
     if (std::find(value.models.begin(), value.models.begin() + static_cast<std::ptrdiff_t>(i), value.models[i]) ==
         value.models.begin() + static_cast<std::ptrdiff_t>(i)) {

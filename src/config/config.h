@@ -147,10 +147,15 @@ struct Backend {
   std::vector<std::string> models;       // several Models that take turns; `model` is the first then
   std::uint64_t memory = 0;              // bytes, for all of them that are loaded; 0: what the machine has
   milliseconds unload_after{0};          // idle for so long, one of them is unloaded; 0: never
-  std::string pool;                      // of a Backend that with_members() made: the name that it has in the file
+  std::string balance = "prefix";        // which of several Replicas is asked
+  // Of a Backend that with_members() made: the name that it has in the file, and which of its Replicas it is, from 1
+  // on; 0: one of its `models`, which is loaded when it is asked for.
+  std::string member_of;
+  int replica = 0;
 
   // What clients see of its name.
-  [[nodiscard]] const std::string& public_name() const { return pool.empty() ? name : pool; }
+  [[nodiscard]] const std::string& public_name() const { return member_of.empty() ? name : member_of; }
+  [[nodiscard]] bool on_demand() const { return !member_of.empty() && replica == 0; }
   [[nodiscard]] bool is_local() const { return !engine.empty() && base_url.empty(); }
   bool operator==(const Backend&) const = default;
 };

@@ -9,6 +9,10 @@ namespace spillway::config {
 
 namespace {
 
+bool has_replicas(const Backend& backend) {
+  return backend.is_local() && backend.models.empty() && backend.replicas > 1;
+}
+
 const Backend* find_pool(const Config& config, const std::string& name) {
   const auto found = std::ranges::find(config.backends, name, &Backend::name);
   return found == config.backends.end() || found->models.empty() ? nullptr : &*found;
@@ -26,9 +30,25 @@ Target at_member(const Config& config, const Target& target, const std::string& 
   return out;
 }
 
+// As many Targets as the Backend has Replicas.
+void add_replicas(const Config& config, const Target& target, std::vector<Target>& out) {
+  const auto found = std::ranges::find(config.backends, target.backend, &Backend::name);
+  if (found == config.backends.end() || !has_replicas(*found)) {
+    out.push_back(target);
+    return;
+  }
+  for (int i = 1; i <= found->replicas; ++i) {
+    Target one = target;
+    one.backend = member_name(*found, std::to_string(i));
+    one.weight /= found->replicas;
+    out.push_back(std::move(one));
+  }
+}
+
 Route for_model(const Config& config, const Route& route, const std::string& asked) {
   Route out = route;
-  for (Target& target : out.targets) target = at_member(config, target, asked);
+  out.targets.clear();
+  for (const Target& target : route.targets) add_replicas(config, at_member(config, target, asked), out.targets);
   return out;
 }
 
@@ -59,13 +79,27 @@ bool has_route(const std::vector<Route>& routes, const std::string& model, const
 
 }  // namespace
 
-std::string member_name(const Backend& backend, const std::string& model) { return backend.name + "/" + model; }
+std::string member_name(const Backend& backend, const std::string& member) { return backend.name + "/" + member; }
 
 Config with_members(const Config& config) {
   Config out = config;
   out.backends.clear();
   out.routes.clear();
   for (const Backend& backend : config.backends) {
+    if (has_replicas(backend)) {
+      for (int i = 1; i <= backend.replicas; ++i) {
+        Backend member = backend;
+        member.name = member_name(backend, std::to_string(i));
+        member.member_of = backend.name;
+        member.replica = i;
+        member.replicas = 1;
+        // What the Backend may be given at once, shared out.
+        if (member.max_concurrency > 0)
+          member.max_concurrency = (member.max_concurrency + backend.replicas - 1) / backend.replicas;
+        out.backends.push_back(std::move(member));
+      }
+      continue;
+    }
     if (backend.models.empty()) {
       out.backends.push_back(backend);
       continue;
@@ -73,7 +107,7 @@ Config with_members(const Config& config) {
     for (const std::string& model : backend.models) {
       Backend member = backend;
       member.name = member_name(backend, model);
-      member.pool = backend.name;
+      member.member_of = backend.name;
       member.model = model;
       member.models.clear();
       out.backends.push_back(std::move(member));

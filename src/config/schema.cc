@@ -392,8 +392,11 @@ const Options<Backend>& backend_options() {
         text<Backend>("model", FIELD(model), "string",
                       "Of a local Backend: a Model in the store, or the path of a GGUF file; for vllm, sglang and "
                       "tensorrt-llm a folder or a Hugging Face repository, for ollama a name of its own."),
-        integer<Backend>("replicas", FIELD(replicas), 1, 1024,
-                         "Replicas that always run. More than one is not acted on yet."),
+        integer<Backend>("replicas", FIELD(replicas), 1, 16, "Replicas that always run, each an engine of its own."),
+        word<Backend>(
+            "balance", {"prefix", "least"}, FIELD(balance),
+            "Which of several Replicas is asked first. prefix: the one with the fewest tokens to compute, those "
+            "in flight and those of the prompt that it has not been given of late; least: the fewest in flight."),
         integer<Backend>("standby", FIELD(standby), 0, 1024, "How many more may be started. Not acted on yet."),
         word<Backend>("launcher", {"process", "docker", "kubernetes"}, FIELD(launcher),
                       "How Replicas are started. Only process in this version."),
@@ -477,9 +480,10 @@ const Options<Target>& target_options() {
 }
 
 std::span<const std::string_view> engine_keys() {
-  static constexpr std::array<std::string_view, 14> kKeys{
-      "critical_parallel", "model",         "replicas",    "standby",      "launcher", "context", "parallel",
-      "engine_threads",    "start_timeout", "engine_args", "memory_check", "models",   "memory",  "unload_after"};
+  static constexpr std::array<std::string_view, 15> kKeys{
+      "critical_parallel", "model",    "replicas",       "standby",       "launcher",
+      "context",           "parallel", "engine_threads", "start_timeout", "engine_args",
+      "memory_check",      "models",   "memory",         "unload_after",  "balance"};
   return kKeys;
 }
 

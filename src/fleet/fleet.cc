@@ -131,7 +131,7 @@ std::unique_ptr<Slot> Fleet::State::start(const ReplicaPlan& plan) {
 void Fleet::State::fulfil(const ReplicaPlan& plan) {
   Local& local = locals[plan.backend.name];
   const ReplicaPlan before = std::exchange(local.plan, plan);
-  if (!local.current && plan.backend.pool.empty()) {
+  if (!local.current && !plan.backend.on_demand()) {
     local.current = start(plan);
     return;
   }
@@ -139,7 +139,7 @@ void Fleet::State::fulfil(const ReplicaPlan& plan) {
     Gate<State>::post(gate, [name = plan.backend.name](State& state) { state.report(name); });
     return;
   }
-  if (!plan.backend.pool.empty() && !same_run(before, plan)) {
+  if (plan.backend.on_demand() && !same_run(before, plan)) {
     log::info(plan.backend.name + ": its settings have changed; it is loaded anew when it is asked for");
     retire(std::move(local.current), Until::kForever);
     report(plan.backend.name);

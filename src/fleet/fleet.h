@@ -77,7 +77,7 @@ class Fleet {
   // beside the old), retires what is gone. Checks first; on an Error nothing has changed.
   Status apply(const config::Config& config);
 
-  // Of a Backend with a `pool`, which apply() does not start: starts its engine, where there is none.
+  // Of a Backend that is on_demand(), which apply() does not start: starts its engine, where there is none.
   void load(const std::string& backend);
   // Its engine takes no new requests, and ends when the last lease is given back, however long that takes.
   void unload(const std::string& backend);

@@ -120,6 +120,22 @@ std::string what_would_fit(const ReplicaPlan& plan, std::uint64_t room) {
       static_cast<double>(room) * 0.9 * 8 / 4.9 / 1e9);
 }
 
+// What always runs has to have room beside each other.
+Status check_together(const std::vector<ReplicaPlan>& plans, std::uint64_t room) {
+  std::uint64_t sum = 0;
+  std::string list;
+  for (const ReplicaPlan& plan : plans) {
+    if (plan.backend.on_demand() || plan.memory.total() == 0) continue;
+    sum += plan.memory.total();
+    list += (list.empty() ? "" : ", ") + plan.backend.name + " " + gigabytes(plan.memory.total());
+  }
+  if (sum <= room || room == 0) return {};
+  return Error{
+      ErrorCode::kResourceExhausted,
+      "the local engines need " + gigabytes(sum) + " together (" + list + "), this machine has " + gigabytes(room),
+      "fewer replicas, smaller models, or models that take turns (models = [\"…\"])"};
+}
+
 }  // namespace
 
 Result<std::vector<ReplicaPlan>> make_plan(const config::Config& config, const fs::path& data,
@@ -131,6 +147,7 @@ Result<std::vector<ReplicaPlan>> make_plan(const config::Config& config, const f
     if (!plan) return about(backend, plan.error());
     plans.push_back(std::move(plan).value());
   }
+  if (Status fits = check_together(plans, memory_for_engines(false)); !fits) return fits.error();
   return plans;
 }
 

@@ -28,6 +28,23 @@ bool goes_before(const Route& a, const Route& b) {
   return !a.settings.workload.empty() && b.settings.workload.empty();
 }
 
+void find_groups(Route& route, PrefixMaps* prefixes) {
+  for (std::size_t i = 0; i < route.targets.size();) {
+    const config::Backend& backend = route.targets[i].backend->settings();
+    std::size_t end = i + 1;
+    while (backend.replica > 0 && end < route.targets.size() &&
+           route.targets[end].backend->settings().member_of == backend.member_of &&
+           route.targets[end].backend->settings().replica > 0) {
+      ++end;
+    }
+    if (end - i > 1) {
+      route.groups.push_back(
+          {i, end - i, backend.balance == "prefix" && prefixes != nullptr ? prefixes->of(backend.member_of) : nullptr});
+    }
+    i = end;
+  }
+}
+
 std::string as_json(const std::string& text) {
   std::string out;
   json::append_string(out, text);
@@ -36,7 +53,15 @@ std::string as_json(const std::string& text) {
 
 }  // namespace
 
-RouteTable::RouteTable(const config::Config& config, const Backends& backends, record::ThreadMetrics& metrics) {
+std::shared_ptr<PrefixMap> PrefixMaps::of(const std::string& backend) {
+  const std::lock_guard lock(mutex_);
+  std::shared_ptr<PrefixMap>& map = all_[backend];
+  if (!map) map = std::make_shared<PrefixMap>();
+  return map;
+}
+
+RouteTable::RouteTable(const config::Config& config, const Backends& backends, record::ThreadMetrics& metrics,
+                       PrefixMaps* prefixes) {
   for (const config::Route& settings : config.routes) {
     Route route;
     route.settings = settings;
@@ -65,6 +90,7 @@ RouteTable::RouteTable(const config::Config& config, const Backends& backends, r
       target.timeouts = config::overlay(config::overlay(config.defaults, backend.timeouts), settings.timeouts);
       route.targets.push_back(std::move(target));
     }
+    find_groups(route, prefixes);
     // Behind those that go before it or are alike: the order of the file decides between equals.
     const auto place = std::upper_bound(routes_.begin(), routes_.end(), route, goes_before);
     routes_.insert(place, std::move(route));

@@ -1,7 +1,9 @@
 // From the model name that a client asks for to the Targets that may answer.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -11,6 +13,7 @@
 #include "config/config.h"
 #include "record/metrics.h"
 #include "route/policy.h"
+#include "route/prefix_map.h"
 
 namespace spillway::route {
 
@@ -30,6 +33,13 @@ struct Target {
   }
 };
 
+// Targets of a Route that stand side by side: the Replicas of one Backend.
+struct ReplicaGroup {
+  std::size_t first = 0;
+  std::size_t count = 0;
+  std::shared_ptr<PrefixMap> map;  // null: they are told apart by load alone
+};
+
 struct Route {
   config::Route settings;
   Policy policy = ordered;
@@ -37,6 +47,17 @@ struct Route {
   milliseconds deadline{};
   milliseconds hedge_after{};  // 0: never, or when it is late for this Target
   record::RouteSeries* series = nullptr;
+  std::vector<ReplicaGroup> groups;
+};
+
+// What is remembered of which Replica has what, by Backend; outlives a reload. From any thread.
+class PrefixMaps {
+ public:
+  std::shared_ptr<PrefixMap> of(const std::string& backend);
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<PrefixMap>> all_;
 };
 
 // Immutable once made; one for each thread and Config. An Exchange keeps the one it began with.
@@ -44,7 +65,8 @@ class RouteTable {
  public:
   using Backends = std::unordered_map<std::string, std::shared_ptr<backend::Backend>>;
 
-  RouteTable(const config::Config& config, const Backends& backends, record::ThreadMetrics& metrics);
+  RouteTable(const config::Config& config, const Backends& backends, record::ThreadMetrics& metrics,
+             PrefixMaps* prefixes = nullptr);
 
   // The Route for `model` and the request's workload label (empty: none). An exact name goes before
   // a glob, a more specific glob (more characters that are not wild) before a less specific one,

@@ -15,7 +15,7 @@ std::string padded(std::string text, std::size_t width) {
 }
 
 std::string describe(const config::Backend& backend) {
-  if (!backend.pool.empty()) return backend.model + " on " + backend.engine + ", loaded when it is asked for";
+  if (backend.on_demand()) return backend.model + " on " + backend.engine + ", loaded when it is asked for";
   if (backend.is_local()) return backend.model + " on " + backend.engine + ", loading now";
   return backend.base_url;
 }

@@ -143,7 +143,8 @@ Status Gateway::open_workers() {
   auto settled = std::make_shared<config::Config>(*config_);
   const int threads = thread_count(*config_);
   for (int i = 0; i < threads; ++i) {
-    workers_.push_back(std::make_unique<Worker>(Shared{metrics_, *access_log_, client_load_, conditions_}, config_));
+    workers_.push_back(
+        std::make_unique<Worker>(Shared{metrics_, *access_log_, client_load_, conditions_, prefixes_}, config_));
     auto port = workers_.back()->listen(*endpoint);
     if (!port) return port.error();
     endpoint->port(*port);

@@ -98,6 +98,7 @@ class Gateway {
   asio::signal_set signals_{loop_};
   record::Metrics metrics_;
   backend::Conditions conditions_;
+  route::PrefixMaps prefixes_;
   std::unique_ptr<record::AccessLog> access_log_;
   std::shared_ptr<http::ServerLoad> client_load_ = std::make_shared<http::ServerLoad>();
   std::vector<std::unique_ptr<Worker>> workers_;

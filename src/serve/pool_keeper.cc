@@ -15,8 +15,8 @@ PoolKeeper::~PoolKeeper() { stop(); }
 void PoolKeeper::keep(const config::Config& config) {
   stop();
   for (const config::Backend& backend : config.backends) {
-    if (backend.pool.empty()) continue;
-    Pool& pool = pools_[backend.pool];
+    if (!backend.on_demand()) continue;
+    Pool& pool = pools_[backend.member_of];
     if (pool.members.empty()) {
       std::uint64_t room = backend.memory;
       if (room == 0) {

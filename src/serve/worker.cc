@@ -37,6 +37,7 @@ std::shared_ptr<const http::ServerLimits> server_limits(const config::Limits& li
 Worker::Worker(const Shared& shared, std::shared_ptr<const config::Config> config)
     : pool_(loop_, timers_, upstream_limits(config->limits)),
       conditions_(shared.conditions),
+      prefixes_(shared.prefixes),
       metrics_(shared.metrics.add_thread()),
       access_log_(timers_, shared.access_log),
       endpoints_({timers_, pool_, resolver_, metrics_, access_log_}, current_),
@@ -80,7 +81,7 @@ void Worker::adopt(std::shared_ptr<const config::Config> config) {
     next.emplace(settings.name, std::move(*made));
   }
   backends_ = std::move(next);
-  current_ = {config, std::make_shared<const route::RouteTable>(*config, backends_, metrics_),
+  current_ = {config, std::make_shared<const route::RouteTable>(*config, backends_, metrics_, &prefixes_),
               std::make_shared<const admit::OriginRules>(config->server.listen, config->server.cors_origins,
                                                          config->server.hosts)};
   pool_.set_limits(upstream_limits(config->limits));

@@ -26,6 +26,7 @@ struct Shared {
   record::AccessLog& access_log;
   std::shared_ptr<http::ServerLoad> client_load;  // over all workers
   backend::Conditions& conditions;
+  route::PrefixMaps& prefixes;
 };
 
 // Made, configured and destroyed by the control thread; in between every call is a message to the
@@ -67,6 +68,7 @@ class Worker {
   http::ClientPool pool_;
   http::Warmer warmer_{loop_, timers_, pool_, resolver_};
   backend::Conditions& conditions_;
+  route::PrefixMaps& prefixes_;
   record::ThreadMetrics& metrics_;
   record::AccessLogBuffer access_log_;
   route::RouteTable::Backends backends_;

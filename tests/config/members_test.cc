@@ -59,7 +59,7 @@ TEST(Members, are_backends_of_their_own_that_know_their_pool) {
   ASSERT_EQ(made.backends.size(), 2u);
   EXPECT_EQ(made.backends[1].name, "a/two:1");
   EXPECT_EQ(made.backends[1].model, "two:1");
-  EXPECT_EQ(made.backends[1].pool, "a");
+  EXPECT_EQ(made.backends[1].member_of, "a");
   EXPECT_EQ(made.backends[1].public_name(), "a");
   EXPECT_TRUE(made.backends[1].models.empty());
   EXPECT_EQ(with_members(made), made);
@@ -86,6 +86,28 @@ TEST(Members, leave_routes_alone_that_somebody_wrote) {
   config.backends = {local("a", {"one:1", "two:1"})};
   config.routes = {route_of("*", {at("a")}), route_of("two*", {at("cloud")}), route_of("one:1", {at("cloud")})};
   EXPECT_EQ(routes_of(with_members(config)), (Lines{"* -> a/one:1", "one:1 -> cloud", "two* -> cloud"}));
+}
+
+TEST(Members, replicas_are_targets_side_by_side) {
+  Config config;
+  Backend twice = local("a", {"m"});
+  twice.replicas = 2;
+  twice.max_concurrency = 5;
+  config.backends = {twice};
+  Target weighted = at("a");
+  weighted.weight = 3;
+  config.routes = {route_of("*", {at("cloud"), weighted, at("b")})};
+  const Config made = with_members(config);
+  EXPECT_EQ(routes_of(made), (Lines{"* -> cloud a/1 a/2 b"}));
+  EXPECT_EQ(made.routes[0].targets[1].weight, 1.5);
+  ASSERT_EQ(made.backends.size(), 2u);
+  EXPECT_EQ(made.backends[1].name, "a/2");
+  EXPECT_EQ(made.backends[1].replica, 2);
+  EXPECT_EQ(made.backends[1].replicas, 1);
+  EXPECT_EQ(made.backends[1].max_concurrency, 3);
+  EXPECT_EQ(made.backends[1].public_name(), "a");
+  EXPECT_FALSE(made.backends[1].on_demand());
+  EXPECT_EQ(with_members(made), made);
 }
 
 }  // namespace

@@ -77,10 +77,14 @@ engine_threads = 3
 start_timeout = "2m"
 engine_args = ["--a", "b \" c"]
 memory_check = false
+balance = "least"
+deadline = "5m"
+[[backend]]
+name = "turns"
+engine = "llama.cpp"
 models = ["/m.gguf", "two:1"]
 memory = "3GiB"
 unload_after = "90s"
-deadline = "5m"
 [[route]]
 model = "gpt-*"
 workload = "batch"

@@ -231,7 +231,7 @@ TEST_F(FleetTest, an_engine_that_is_not_ready_is_stopped_as_soon_as_it_is_not_wa
 
 TEST_F(FleetTest, one_of_several_models_is_loaded_when_it_is_told_to_be) {
   config::Backend member = local("a");
-  member.pool = "pool";
+  member.member_of = "pool";
   apply({member});
   ASSERT_TRUE(wait_for("a", State::kUnloaded));
   EXPECT_EQ(last_["a"].pid, 0);
@@ -246,7 +246,7 @@ TEST_F(FleetTest, one_of_several_models_is_loaded_when_it_is_told_to_be) {
 
 TEST_F(FleetTest, one_that_is_unloaded_ends_when_its_last_lease_is_given_back_however_late) {
   config::Backend member = local("a");
-  member.pool = "pool";
+  member.member_of = "pool";
   config::Config config = config_of({member});
   config.server.drain_timeout = milliseconds(1);
   ASSERT_TRUE(fleet_->apply(config).ok());

@@ -28,7 +28,7 @@ class WorkerTest : public ::testing::Test {
     auto opened = record::AccessLog::open({});
     ASSERT_TRUE(opened.ok());
     log_ = std::move(*opened);
-    worker_ = std::make_unique<Worker>(Shared{metrics_, *log_, client_load_, conditions_}, serving("one"));
+    worker_ = std::make_unique<Worker>(Shared{metrics_, *log_, client_load_, conditions_, prefixes_}, serving("one"));
     port_ = *worker_->listen({asio::ip::make_address("127.0.0.1"), 0});
     worker_->start([this] { ended_.set_value(); });
   }
@@ -42,6 +42,7 @@ class WorkerTest : public ::testing::Test {
   std::unique_ptr<record::AccessLog> log_;
   std::shared_ptr<http::ServerLoad> client_load_ = std::make_shared<http::ServerLoad>();
   backend::Conditions conditions_;
+  route::PrefixMaps prefixes_;
   std::promise<void> ended_;
   std::future<void> end_ = ended_.get_future();
   std::unique_ptr<Worker> worker_;

@@ -1,0 +1,92 @@
+"""Several Replicas behind one Backend: one that dies under streams loses none of them, and a conversation stays where it is warm."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from clock import eventually
+from gateway import config_text, local_backend, run
+from http_client import chat, chat_body, get, stream_chat
+from processes import engines
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def replicas(served) -> dict[str, dict]:
+    return {each["name"]: each for each in get(served.admin_port, "/admin/v1/status").json["backends"]}
+
+
+def wait_for_all(served, count: int) -> None:
+    eventually("all replicas are ready", lambda: sum(each["state"] == "ready" for each in replicas(served).values()) == count, 60)
+
+
+def test_a_backend_with_replicas_runs_so_many_engines_and_is_one_to_clients(gateway, model_file, tmp_path):
+    served = gateway(config_text([{**local_backend(str(model_file)), "replicas": 2}]))
+    wait_for_all(served, 2)
+    assert set(replicas(served)) == {"local/1", "local/2"} and len(engines(served.pid)) == 2
+    got = chat(served.port, chat_body("hi", max_tokens=4))
+    assert got.status == 200 and got.header("x-spillway-backend") == "local"
+    shown = json.loads(run("ps", "--json", "--admin", f"127.0.0.1:{served.admin_port}", home=tmp_path).stdout)
+    assert [each["backend"] for each in shown] == ["local/1", "local/2"]
+
+
+def test_a_replica_that_is_killed_under_20_streams_loses_none_of_them(gateway, model_file):
+    served = gateway(config_text([{**local_backend(str(model_file)), "replicas": 2, "parallel": 10, "context": 512}]))
+    wait_for_all(served, 2)
+    body = [chat_body(f"Tell me story number {i}.", stream=True, max_tokens=60, temperature=0, ignore_eos=True) for i in range(20)]
+    results = []
+    threads = [threading.Thread(target=lambda one=one: results.append(stream_chat(served.port, one, timeout=100))) for one in body]
+    for thread in threads:
+        thread.start()
+    eventually("both are busy", lambda: all(each["in_flight"] >= 5 for each in replicas(served).values()), 30)
+    victim = replicas(served)["local/1"]
+    os.kill(victim["pid"], signal.SIGKILL)
+    eventually("it is back", lambda: (now := replicas(served)["local/1"])["state"] == "ready" and now["pid"] != victim["pid"], 15)
+    for thread in threads:
+        thread.join()
+    assert len(results) == 20
+    assert all(each.done and not each.errors and each.finish_reasons == ["length"] for each in results), [each.errors for each in results]
+
+
+def test_a_conversation_stays_with_the_replica_that_has_its_beginning(gateway, model_file):
+    served = gateway(config_text([{**local_backend(str(model_file)), "replicas": 2}]))
+    wait_for_all(served, 2)
+    system = {"role": "system", "content": "You are a helpful gardener. " * 60}
+    messages = [system]
+    cached = []
+    for turn in range(4):
+        messages.append({"role": "user", "content": f"Question {turn}: what do roses need?"})
+        got = chat(served.port, {"model": "m", "messages": messages, "max_tokens": 8, "temperature": 0})
+        assert got.status == 200
+        cached.append(got.json["timings"]["cache_n"])
+        messages.append({"role": "assistant", "content": got.text})
+    assert all(each > 300 for each in cached[1:]), cached
+    answered = {name: sum(count["count"] for count in each["attempts"]) for name, each in replicas(served).items()}
+    assert sorted(answered.values()) == [0, 4], answered
+
+
+def test_requests_without_a_common_beginning_are_spread(gateway, model_file):
+    served = gateway(config_text([{**local_backend(str(model_file)), "replicas": 2, "balance": "least"}]))
+    wait_for_all(served, 2)
+    threads = [threading.Thread(target=lambda i=i: chat(served.port, chat_body(f"{i}", max_tokens=40, ignore_eos=True), timeout=60)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    answered = [sum(count["count"] for count in each["attempts"]) for each in replicas(served).values()]
+    assert sum(answered) == 8 and min(answered) >= 3, answered
+
+
+def test_replicas_that_do_not_fit_together_are_refused(tmp_path, model_file):
+    # Each a tenth of this machine: a slot of 8,192 tokens takes 180 MiB.
+    total = next(int(line.split()[1]) << 10 for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemTotal"))
+    backend = {**local_backend(str(model_file)), "replicas": 16, "context": 8192, "parallel": max(1, min(1024, total // 10 // (180 << 20)))}
+    (tmp_path / "spillway.toml").write_text(config_text([backend]))
+    got = run("serve", home=tmp_path, timeout=20)
+    assert got.returncode != 0 and "together" in got.stderr and "local/16" in got.stderr
