@@ -28,12 +28,11 @@ void PoolScheduler::observe(std::span<const PoolMember> members, TimePoint now) 
     }
     known.state = member.state;
     const bool loaded = member.state == State::kLoading || member.state == State::kReady;
-    if (loaded) {
+    const bool missed = !loaded && (member.waiting > 0 || member.wanted);
+    if (!missed) {
       known.wanted_since = TimePoint::max();
-    } else if ((member.waiting > 0 || member.wanted) && known.wanted_since == TimePoint::max()) {
+    } else if (known.wanted_since == TimePoint::max()) {
       known.wanted_since = now;
-    } else if (member.waiting == 0 && !member.wanted) {
-      known.wanted_since = TimePoint::max();
     }
   }
 }

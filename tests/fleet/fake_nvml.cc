@@ -58,6 +58,8 @@ struct PciInfo {
 
 }  // namespace
 
+// The names are NVIDIA's.
+// NOLINTBEGIN(readability-identifier-naming)
 extern "C" {
 
 int nvmlInit_v2() { return setting() == "error" ? 9 : 0; }
@@ -117,3 +119,4 @@ int nvmlDeviceGetMemoryBusWidth(void*, unsigned* out) {
 }
 
 }  // extern "C"
+// NOLINTEND(readability-identifier-naming)

@@ -86,7 +86,7 @@ std::vector<Raid> parse_mdstat(std::string_view text) {
     } else if (!out.empty() &&
                (line.find("recovery =") != std::string_view::npos || line.find("resync =") != std::string_view::npos ||
                 line.find("reshape =") != std::string_view::npos)) {
-      const std::size_t begin = line.find_first_of("r", line.find(']'));
+      const std::size_t begin = line.find('r', line.find(']'));
       const std::size_t percent = line.find('%');
       if (begin != std::string_view::npos && percent != std::string_view::npos && percent > begin) {
         out.back().rebuild = line.substr(begin, percent - begin + 1);
