@@ -6,10 +6,14 @@
 
 #include <cerrno>
 #include <cstring>
+#include <string_view>
+#include <vector>
 
 namespace spillway {
 
 namespace {
+
+constexpr std::string_view kTemporary = ".tmp";  // and the writer's pid: what is being written
 
 Status write_all(int fd, std::string_view content, const std::filesystem::path& path) {
   while (!content.empty()) {
@@ -93,7 +97,7 @@ Result<std::string> read_file(const std::filesystem::path& path, std::uint64_t l
 }
 
 Status write_file_atomically(const std::filesystem::path& path, std::string_view content) {
-  const std::filesystem::path temporary = path.string() + ".tmp" + std::to_string(::getpid());
+  const std::filesystem::path temporary = path.string() + std::string(kTemporary) + std::to_string(::getpid());
   {
     const FileDescriptor fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
     if (!fd.valid()) return system_error("cannot create", temporary, errno);
@@ -110,6 +114,17 @@ Status write_file_atomically(const std::filesystem::path& path, std::string_view
     return system_error("cannot replace", path, error_number);
   }
   return {};
+}
+
+void remove_with_leftovers(const std::filesystem::path& path) {
+  std::error_code ec;
+  std::filesystem::remove(path, ec);
+  const std::string leftover = path.filename().string() + std::string(kTemporary);
+  std::vector<std::filesystem::path> found;
+  for (std::filesystem::directory_iterator it(path.parent_path(), ec), end; !ec && it != end; it.increment(ec)) {
+    if (it->path().filename().string().starts_with(leftover)) found.push_back(it->path());
+  }
+  for (const std::filesystem::path& file : found) std::filesystem::remove(file, ec);
 }
 
 Status make_writable_directory(const std::filesystem::path& path) {

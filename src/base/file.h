@@ -54,6 +54,9 @@ Result<std::string> read_file(const std::filesystem::path& path, std::uint64_t l
 // (temporary file beside it, fsync, rename).
 Status write_file_atomically(const std::filesystem::path& path, std::string_view content);
 
+// Removes `path`, where it is, and the temporary files that writers left beside it which were killed.
+void remove_with_leftovers(const std::filesystem::path& path);
+
 // Makes the folder and its parents; fine when it is there. Fails where it cannot be written to.
 Status make_writable_directory(const std::filesystem::path& path);
 

@@ -8,6 +8,8 @@
 #include <atomic>
 #include <cerrno>
 #include <filesystem>
+#include <set>
+#include <string>
 #include <thread>
 
 namespace spillway {
@@ -67,6 +69,17 @@ TEST_F(File, a_reader_sees_the_old_or_the_new_text_never_a_part) {
   stop = true;
   reader.join();
   EXPECT_EQ(parts, 0);
+}
+
+TEST_F(File, what_killed_writers_left_goes_with_the_file) {
+  for (const char* name : {"a", "a.tmp17", "a.tmp4711", "ab", "b.tmp1"}) {
+    ASSERT_TRUE(write_file_atomically(folder_ / name, "x").ok());
+  }
+  remove_with_leftovers(folder_ / "a");
+  remove_with_leftovers(folder_ / "never there");
+  std::set<std::string> left;
+  for (const auto& entry : fs::directory_iterator(folder_)) left.insert(entry.path().filename());
+  EXPECT_EQ(left, (std::set<std::string>{"ab", "b.tmp1"}));
 }
 
 TEST_F(File, the_limit_holds_at_its_edge) {

@@ -132,8 +132,7 @@ Result<Downloaded> Download::run() {
     if (*fetched == Fetched::kChanged) {
       log::warn("the file changed while it was fetched; beginning again");
       for (Place& place : places_) place.validator.clear();
-      std::error_code ignored;
-      fs::remove(journal_, ignored);
+      remove_with_leftovers(journal_);
       if (Status found = find_place(); !found) return found.error();
       if (Status ready = prepare(); !ready) return ready.error();
       continue;
@@ -143,8 +142,7 @@ Result<Downloaded> Download::run() {
     if (digest->empty()) continue;  // the disk did not keep a part
     if (!remote_.sha256.empty() && *digest != remote_.sha256) digest = fetch_again_one_by_one(*digest);
     if (!digest) return digest.error();
-    std::error_code ignored;
-    fs::remove(journal_, ignored);
+    remove_with_leftovers(journal_);
     return Downloaded{*std::move(digest), parts_.validator};
   }
   return Error{ErrorCode::kUnavailable, "the file changes on and on, at its place or on the disk",
@@ -484,8 +482,8 @@ Result<std::string> Download::fetch_again_one_by_one(const std::string& wrong) {
     if (*again == remote_.sha256) return again;
     if (!again->empty()) digest = *again;
   }
+  remove_with_leftovers(journal_);  // nothing of it is worth going on with
   std::error_code ignored;
-  fs::remove(journal_, ignored);  // nothing of it is worth going on with
   fs::remove(file_, ignored);
   return Error{ErrorCode::kCorrupt,
                web::shown(places_[next_place_].request.url) + " has SHA-256 " + digest + ", not " + remote_.sha256 +

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "fleet/models/disk.h"
@@ -232,7 +233,7 @@ Result<Pruned> prune(const Store& store) {
     const std::optional<FileLock> locked = FileLock::try_take(file.string() + ".lock");
     if (!locked) continue;
     const std::uint64_t size = fs::file_size(file, ec);
-    fs::remove(file.string() + ".json", ec);
+    remove_with_leftovers(file.string() + ".json");
     fs::remove(file.string() + ".gguf", ec);
     if (!fs::remove(file, ec)) continue;
     ++out.pulls;
