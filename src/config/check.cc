@@ -70,12 +70,42 @@ void check_provider(const Placed<Backend>& backend, const Server& server, Proble
   }
 }
 
+constexpr std::uint64_t kLeastMemory = 16u << 20;
+
+bool is_digest(std::string_view text) {
+  constexpr std::string_view kPrefix = "sha256:";
+  return text.starts_with(kPrefix) && text.size() == kPrefix.size() + 64 &&
+         text.find_first_not_of("0123456789abcdef", kPrefix.size()) == std::string_view::npos;
+}
+
+void check_launcher(const Placed<Backend>& backend, Problems& problems) {
+  const Backend& value = backend.value;
+  if (value.launcher == "kubernetes") {
+    problems.add(backend.of("launcher"), "the launcher kubernetes is not available in this version",
+                 "use process or docker");
+  }
+  for (const char* key : {"image", "image_digest", "image_program"}) {
+    if (value.launcher == "process" && backend.has(key))
+      problems.add(backend.of(key), std::string(key) + " is for launcher = \"docker\"", "leave out one of the two");
+  }
+  if (value.launcher != "docker") return;
+  const std::size_t at = value.image.find('@');
+  const std::string named = at == std::string::npos ? "" : value.image.substr(at + 1);
+  if (!named.empty() && !is_digest(named)) {
+    problems.add(backend.of("image"), "image is named by no SHA-256 digest", "as in repository@sha256:HEX");
+  } else if (!value.image_digest.empty() && !is_digest(value.image_digest)) {
+    problems.add(backend.of("image_digest"), "image_digest is no SHA-256 digest", "as in sha256:HEX, 64 digits");
+  } else if (named.empty() && value.image_digest.empty()) {
+    problems.add(backend.of("image_digest"), "the image of " + value.name + " is not pinned by a digest",
+                 "image = \"repository@sha256:…\", or image_digest; `docker images --digests` lists them");
+  } else if (!named.empty() && !value.image_digest.empty() && named != value.image_digest) {
+    problems.add(backend.of("image_digest"), "image and image_digest name different digests", "leave out one");
+  }
+}
+
 void check_local(const Placed<Backend>& backend, Problems& problems) {
   const Backend& value = backend.value;
-  if (value.launcher != "process") {
-    problems.add(backend.of("launcher"), "the launcher " + value.launcher + " is not available in this version",
-                 "use process");
-  }
+  check_launcher(backend, problems);
   if (value.model.empty()) {
     problems.add(backend.of("model"), "the local backend " + value.name + " has no model",
                  "as in: model = \"smollm2:135m\", or the path of a GGUF file");
@@ -99,12 +129,12 @@ void check_local(const Placed<Backend>& backend, Problems& problems) {
     }
     problems.add(backend.of("models"), "models has " + excerpt(value.models[i]) + " twice", "name each once");
   }
-  for (const auto& [key, idle] :
-       {std::pair("memory", value.memory == 0), std::pair("unload_after", value.unload_after.count() == 0)}) {
-    if (!idle && value.models.empty()) {
-      problems.add(backend.of(key), std::string(key) + " is for a backend with models",
-                   "leave it out, or list models = [\"…\"]");
-    }
+  if (value.unload_after.count() > 0 && value.models.empty()) {
+    problems.add(backend.of("unload_after"), "unload_after is for a backend with models",
+                 "leave it out, or list models = [\"…\"]");
+  }
+  if (value.memory > 0 && value.memory < kLeastMemory) {
+    problems.add(backend.of("memory"), "no engine runs in so little memory", "as in memory = \"512MiB\"");
   }
   for (const char* key : {"api_key", "preset", "ca_file", "headers", "forward_headers"}) {
     if (backend.has(key))

@@ -145,7 +145,12 @@ struct Backend {
   std::vector<std::string> engine_args;  // passed to the engine as they are
   bool memory_check = true;              // what cannot fit is not loaded
   std::vector<std::string> models;       // several Models that take turns; `model` is the first then
-  std::uint64_t memory = 0;              // bytes, for all of them that are loaded; 0: what the machine has
+  std::uint64_t memory = 0;              // bytes, for all of them that are loaded, or for each Replica; 0: no bound
+  double cpus = 0;                       // processors that each Replica may keep busy; 0: all
+  std::vector<std::string> gpus;         // indices or UUIDs of those that it may use; "all"
+  std::string image;                     // with launcher docker: the engine's container image
+  std::string image_digest;              // "sha256:…", of the repository or of the layers
+  std::string image_program;             // the engine's program in it; empty: where its makers put it
   milliseconds unload_after{0};          // idle for so long, one of them is unloaded; 0: never
   std::string balance = "prefix";        // which of several Replicas is asked
   // Of a Backend that with_members() made: the name that it has in the file, and which of its Replicas it is, from 1
@@ -156,6 +161,8 @@ struct Backend {
   // What clients see of its name.
   [[nodiscard]] const std::string& public_name() const { return member_of.empty() ? name : member_of; }
   [[nodiscard]] bool on_demand() const { return !member_of.empty() && replica == 0; }
+  // Bytes that one Replica may take; 0: any number.
+  [[nodiscard]] std::uint64_t replica_bound() const { return models.empty() && !on_demand() ? memory : 0; }
   [[nodiscard]] bool is_local() const { return !engine.empty() && base_url.empty(); }
   bool operator==(const Backend&) const = default;
 };

@@ -133,6 +133,13 @@ std::string why_no_argument(std::string_view text) {
   return text.find('\0') == std::string_view::npos ? "" : "holds a NUL character";
 }
 
+std::string why_no_gpu(std::string_view text) {
+  const bool plain = !text.empty() && text.find_first_not_of(
+                                          "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTU"
+                                          "VWXYZ-/") == std::string_view::npos;
+  return plain ? "" : "is no GPU's index or UUID";
+}
+
 // As a browser writes it (RFC 6454, 7): scheme, host and, where it is not the scheme's own, port.
 std::string why_no_origin(std::string_view text) {
   if (text == "*" || text == "null") return {};
@@ -399,7 +406,25 @@ const Options<Backend>& backend_options() {
             "in flight and those of the prompt that it has not been given of late; least: the fewest in flight."),
         integer<Backend>("standby", FIELD(standby), 0, 1024, "How many more may be started. Not acted on yet."),
         word<Backend>("launcher", {"process", "docker", "kubernetes"}, FIELD(launcher),
-                      "How Replicas are started. Only process in this version."),
+                      "How Replicas are started: as processes, or in containers of a Docker engine (at DOCKER_HOST, "
+                      "else unix:///var/run/docker.sock). kubernetes: not in this version."),
+        number<Backend>("cpus", FIELD(cpus),
+                        "Processors that each Replica may keep busy, as in 1.5; 0: all. As processes by a control "
+                        "group where one can be made, else rounded up."),
+        texts<Backend>("gpus", FIELD(gpus), "0", why_no_gpu,
+                       "GPUs that each Replica may use, by index or UUID, or \"all\"; none named: as a process all, in "
+                       "a container none."),
+        text<Backend>("image", FIELD(image), "string",
+                      "With launcher docker: the container image, as in repository:tag or repository@sha256:…; "
+                      "empty: that of the engine's makers."),
+        text<Backend>("image_digest", FIELD(image_digest), "sha256:…",
+                      "With launcher docker: what the image has to be, or nothing starts: the digest that its "
+                      "repository has for it, or, of an imported one, the chain ID of its layers (of one layer: the "
+                      "SHA-256 of its tar)."),
+        text<Backend>(
+            "image_program", FIELD(image_program), "path",
+            "With launcher docker: the engine's program in the image, a path or a word of its PATH; empty: where "
+            "its makers put it."),
         integer<Backend>("context", FIELD(context), 128, 16'777'216, "Tokens of context for each answer."),
         integer<Backend>("parallel", FIELD(parallel), 1, 1024, "Answers at once, per Replica."),
         integer<Backend>(
@@ -417,7 +442,8 @@ const Options<Backend>& backend_options() {
                        "Several Models that take turns in the Backend's memory: the one that a request names is "
                        "loaded when it is asked for, the least recently used idle ones make way."),
         size<Backend>("memory", FIELD(memory), 0,
-                      "For all of `models` that are loaded at once; 0: what the machine has, less 1 GiB."),
+                      "What each Replica may take at most: one that needs more is killed and started again. With "
+                      "`models` what all that are loaded at once may take. 0: what the machine has, less 1 GiB."),
         duration<Backend>(
             "unload_after", FIELD(unload_after), milliseconds(0),
             "One of `models` that has been idle for so long is unloaded; 0s: only where room is needed.")};
@@ -480,10 +506,26 @@ const Options<Target>& target_options() {
 }
 
 std::span<const std::string_view> engine_keys() {
-  static constexpr std::array<std::string_view, 15> kKeys{
-      "critical_parallel", "model",    "replicas",       "standby",       "launcher",
-      "context",           "parallel", "engine_threads", "start_timeout", "engine_args",
-      "memory_check",      "models",   "memory",         "unload_after",  "balance"};
+  static constexpr std::array<std::string_view, 20> kKeys{"critical_parallel",
+                                                          "model",
+                                                          "replicas",
+                                                          "standby",
+                                                          "launcher",
+                                                          "context",
+                                                          "parallel",
+                                                          "engine_threads",
+                                                          "start_timeout",
+                                                          "engine_args",
+                                                          "memory_check",
+                                                          "models",
+                                                          "memory",
+                                                          "unload_after",
+                                                          "balance",
+                                                          "cpus",
+                                                          "gpus",
+                                                          "image",
+                                                          "image_digest",
+                                                          "image_program"};
   return kKeys;
 }
 

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "fleet/launcher/process_launcher.h"
 #include "fleet/memory_book.h"
 #include "fleet/plan.h"
 #include "fleet/replica.h"
@@ -89,6 +90,10 @@ struct Fleet::State {
     if (!options.on_change) options.on_change = [](const ReplicaStatus&) {};
   }
 
+  Launcher& launcher_of(const ReplicaPlan& plan) {
+    return plan.backend.launcher == "docker" ? *options.containers : *processes;
+  }
+  [[nodiscard]] Result<std::vector<ReplicaPlan>> plan(const config::Config& config) const;
   std::unique_ptr<Slot> start(const ReplicaPlan& plan);
   void fulfil(const ReplicaPlan& plan);
   void replace(Local& local, const ReplicaPlan& plan);
@@ -103,6 +108,7 @@ struct Fleet::State {
 
   boost::asio::io_context& loop;
   Options options;
+  std::unique_ptr<Launcher> processes = make_process_launcher(loop);
   std::shared_ptr<Gate<State>> gate = std::make_shared<Gate<State>>();
   MemoryBook book{options.data / "memory.json"};
   std::map<std::string, Local> locals;
@@ -113,14 +119,27 @@ struct Fleet::State {
   std::vector<std::function<void()>> on_stopped;
 };
 
+Result<std::vector<ReplicaPlan>> Fleet::State::plan(const config::Config& config) const {
+  Result<std::vector<ReplicaPlan>> plans = make_plan(config, options.data, options.environment);
+  if (!plans || options.containers != nullptr) return plans;
+  for (const ReplicaPlan& one : *plans) {
+    if (one.backend.launcher == "docker") {
+      return Error{ErrorCode::kNotFound,
+                   "backend \"" + one.backend.name + "\": there is no Docker engine for launcher = \"docker\"",
+                   "name its socket in DOCKER_HOST, as in unix:///var/run/docker.sock"};
+    }
+  }
+  return plans;
+}
+
 std::unique_ptr<Slot> Fleet::State::start(const ReplicaPlan& plan) {
   const std::uint64_t id = ++last_id;
   auto slot = std::make_unique<Slot>(loop, id);
   slot->lease = std::shared_ptr<const void>(static_cast<const void*>(slot.get()), [way = gate, id](const void*) {
     Gate<State>::post(way, [id](State& state) { state.handle_release(id); });
   });
-  slot->replica =
-      std::make_unique<Replica>(loop, plan, options.probe, Supervisor::Timing{}, [this, id] { handle_change(id); });
+  slot->replica = std::make_unique<Replica>(loop, launcher_of(plan), plan, options.probe, Supervisor::Timing{},
+                                            [this, id] { handle_change(id); });
   slot->replica->on_measured([this](const ReplicaPlan& ran, const MemoryUse& memory) {
     if (Status noted = book.note(ran.model.digest, *ran.shape, memory); !noted) log::warn(noted.error().message);
   });
@@ -252,14 +271,14 @@ Fleet::Fleet(boost::asio::io_context& loop, Options options)
 Fleet::~Fleet() { state_->gate->close(); }
 
 Status Fleet::check(const config::Config& config) const {
-  const Result<std::vector<ReplicaPlan>> plans = make_plan(config, state_->options.data, state_->options.environment);
+  const Result<std::vector<ReplicaPlan>> plans = state_->plan(config);
   if (!plans) return plans.error();
   return {};
 }
 
 Status Fleet::apply(const config::Config& config) {
   if (state_->stopping) return Error{ErrorCode::kUnavailable, "the local engines are being stopped"};
-  const Result<std::vector<ReplicaPlan>> plans = make_plan(config, state_->options.data, state_->options.environment);
+  const Result<std::vector<ReplicaPlan>> plans = state_->plan(config);
   if (!plans) return plans.error();
   state_->drain_timeout = config.server.drain_timeout;
   state_->remove_unwanted(*plans);

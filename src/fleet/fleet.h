@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "config/config.h"
 #include "config/load.h"
+#include "fleet/launcher/launcher.h"
 #include "fleet/models/memory.h"
 
 namespace spillway::fleet {
@@ -63,9 +64,11 @@ class Fleet {
     Probe probe;
     // Called from the loop whenever a Replica's status has changed.
     std::function<void(const ReplicaStatus&)> on_change;
+    // For Backends with launcher docker. Null: there is none, and they are refused.
+    std::unique_ptr<Launcher> containers = {};
   };
   Fleet(boost::asio::io_context& loop, Options options);
-  ~Fleet();  // kills what still runs
+  ~Fleet();  // kills what still runs as a process; containers are found again by the next one
   Fleet(const Fleet&) = delete;
   Fleet& operator=(const Fleet&) = delete;
 

@@ -62,6 +62,17 @@ Result<Model> resolve_elsewhere(Weights weights, const std::string& name) {
   return out;
 }
 
+// Its program in a container's image.
+Result<fs::path> program_in_image(const Engine& engine, const config::Backend& backend) {
+  if (engine.capabilities().weights == Weights::kOwn) {
+    return Error{ErrorCode::kInvalidArgument,
+                 std::string(engine.name()) + " reads its own store, which a container does not have",
+                 "write launcher = \"process\""};
+  }
+  return fs::path(backend.image_program.empty() ? std::string(engine.capabilities().image_program)
+                                                : backend.image_program);
+}
+
 Result<ReplicaPlan> plan_one(const config::Backend& backend, const fs::path& data,
                              const config::Environment& environment) {
   const Engine* const engine = find_engine(backend.engine);
@@ -69,12 +80,13 @@ Result<ReplicaPlan> plan_one(const config::Backend& backend, const fs::path& dat
     return Error{ErrorCode::kInvalidArgument, "no engine is called \"" + backend.engine + "\"",
                  "write engine = \"llama.cpp\""};
   }
-  if (backend.launcher != "process") {
+  const bool contained = backend.launcher == "docker";
+  if (!contained && backend.launcher != "process") {
     return Error{ErrorCode::kInvalidArgument, "there is no launcher \"" + backend.launcher + "\" in this version",
                  "write launcher = \"process\""};
   }
   if (Status fine = engine->check_arguments(backend.engine_args); !fine) return fine.error();
-  Result<fs::path> program = engine->find_program(environment);
+  Result<fs::path> program = contained ? program_in_image(*engine, backend) : engine->find_program(environment);
   if (!program) return program.error();
   const Weights weights = engine->capabilities().weights;
   Result<Model> model = weights == Weights::kGguf ? Store(data / "models").resolve(backend.model)
@@ -91,6 +103,9 @@ Result<ReplicaPlan> plan_one(const config::Backend& backend, const fs::path& dat
   }
   if (!backend.memory_check) plan.memory = {};
   if (Status fits = check_room(plan, memory_for_engines(false), "this machine has"); !fits) return fits.error();
+  if (backend.replica_bound() > 0) {
+    if (Status fits = check_room(plan, backend.replica_bound(), "its `memory` is"); !fits) return fits.error();
+  }
   return plan;
 }
 
@@ -178,7 +193,10 @@ bool same_run(const ReplicaPlan& a, const ReplicaPlan& b) {
   return same_model(a, b) && a.engine == b.engine && a.program == b.program && a.log_file == b.log_file &&
          a.backend.context == b.backend.context && a.backend.parallel == b.backend.parallel &&
          a.backend.critical_parallel == b.backend.critical_parallel &&
-         a.backend.engine_threads == b.backend.engine_threads && a.backend.engine_args == b.backend.engine_args;
+         a.backend.engine_threads == b.backend.engine_threads && a.backend.engine_args == b.backend.engine_args &&
+         a.backend.launcher == b.backend.launcher && a.backend.image == b.backend.image &&
+         a.backend.image_digest == b.backend.image_digest && a.backend.cpus == b.backend.cpus &&
+         a.backend.memory == b.backend.memory && a.backend.gpus == b.backend.gpus;
 }
 
 }  // namespace spillway::fleet

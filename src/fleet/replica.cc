@@ -1,16 +1,9 @@
 #include "fleet/replica.h"
 
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <boost/asio/post.hpp>
-#include <cerrno>
-#include <csignal>
 #include <cstdio>
 #include <utility>
 
-#include "base/file.h"
 #include "base/ids.h"
 #include "base/log.h"
 
@@ -18,30 +11,8 @@ namespace spillway::fleet {
 
 namespace {
 
-constexpr std::size_t kKeyBytes = 24;
 constexpr std::uint64_t kStartLog = 1u << 20;  // all that an engine says while it loads
 constexpr std::uint64_t kLogTail = 64u << 10;  // the reason of a failed start is in the last few lines
-
-// A port that is free now. Somebody may take it before the engine does: then the engine cannot
-// bind, which is a failed start, and the next one gets another port.
-Result<std::uint16_t> pick_port() {
-  const FileDescriptor fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  auto* any = reinterpret_cast<sockaddr*>(&address);
-  if (!fd.valid() || ::bind(fd.get(), any, size) != 0 || ::getsockname(fd.get(), any, &size) != 0) {
-    return system_error("cannot find a free port on", "127.0.0.1", errno);
-  }
-  return ntohs(address.sin_port);
-}
-
-std::vector<std::string> inherited_environment() {
-  std::vector<std::string> out;
-  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) out.emplace_back(*entry);
-  return out;
-}
 
 // "120 ms", "2.1 s".
 std::string duration_text(Duration duration) {
@@ -70,9 +41,10 @@ std::string_view to_string(ReplicaStatus::State state) {
   return "?";
 }
 
-Replica::Replica(boost::asio::io_context& loop, ReplicaPlan plan, Probe probe, const Supervisor::Timing& timing,
-                 std::function<void()> on_change)
+Replica::Replica(boost::asio::io_context& loop, Launcher& launcher, ReplicaPlan plan, Probe probe,
+                 const Supervisor::Timing& timing, std::function<void()> on_change)
     : loop_(loop),
+      launcher_(launcher),
       plan_(std::move(plan)),
       probe_(std::move(probe)),
       on_change_(std::move(on_change)),
@@ -106,14 +78,14 @@ ReplicaStatus Replica::status() const {
   const Phase phase = supervisor_.phase();
   if (phase == Phase::kReady) {
     out.state = ReplicaStatus::State::kReady;
-    out.port = port_;
-    out.key = key_;
+    out.port = instance_->port();
+    out.key = instance_->key();
   } else if (phase == Phase::kStopping || phase == Phase::kStopped) {
     out.state = ReplicaStatus::State::kStopped;
   } else if (supervisor_.failing()) {
     out.state = ReplicaStatus::State::kFailing;
   }
-  out.pid = process_ ? process_->pid() : 0;
+  out.pid = instance_ ? instance_->pid() : 0;
   out.restarts = supervisor_.starts() > 0 ? supervisor_.starts() - 1 : 0;
   out.detail = supervisor_.detail();
   out.memory = measured_ ? *measured_ : plan_.memory;
@@ -147,62 +119,52 @@ void Replica::perform(const Action& action) {
     case Action::Kind::kProbe: probe(action.start); break;
     case Action::Kind::kArmTimer: arm(action.at); break;
     case Action::Kind::kTerminate:
-      if (process_) process_->kill_group(SIGTERM);
+      if (instance_) instance_->terminate();
       break;
     case Action::Kind::kKill:
-      if (process_) process_->kill_group(SIGKILL);
+      if (instance_) instance_->kill();
       break;
     case Action::Kind::kReport: post_change(); break;
   }
 }
 
 void Replica::launch() {
-  if (Status started = start_process(); !started) {
-    process_.reset();
-    const Error& error = started.error();
+  log_file_.rotate_if_large();
+  log_file_.mark();
+  launcher_.start(plan_, [weak = std::weak_ptr<Replica*>(self_)](Result<std::unique_ptr<Instance>> launched) {
+    // Without us nobody watches it: it ends with `launched`, or is found by the next process.
+    if (const std::shared_ptr<Replica*> self = weak.lock()) (*self)->handle_launched(std::move(launched));
+  });
+}
+
+void Replica::handle_launched(Result<std::unique_ptr<Instance>> launched) {
+  lacks_memory_ = !launched && launched.error().code == ErrorCode::kResourceExhausted;
+  if (!launched) {
+    const Error& error = launched.error();
     feed({.kind = Event::Kind::kNotStarted,
           .text = error.message + (error.hint.empty() ? "" : " (" + error.hint + ")")});
     return;
   }
-  log::info(plan_.backend.name + ": starting " + plan_.program.filename().string() + " with " +
-            plan_.model.display_name() + " on 127.0.0.1:" + std::to_string(port_) + ", pid " +
-            std::to_string(process_->pid()));
+  instance_ = std::move(launched).value();
+  instance_->on_exit([this](Exit exit) { handle_exit(std::move(exit)); });
+  const std::string where = plan_.model.display_name() + " on 127.0.0.1:" + std::to_string(instance_->port()) + ", " +
+                            instance_->description();
+  log::info(plan_.backend.name + (instance_->adopted() ? ": found running: " : ": starting ") +
+            plan_.program.filename().string() + " with " + where);
   feed({.kind = Event::Kind::kStarted});
 }
 
-Status Replica::start_process() {
-  const Result<std::uint16_t> port = pick_port();
-  if (!port) return port.error();
-  port_ = *port;
-  key_ = random_secret(kKeyBytes);
-  // Before gigabytes are read: what does not fit would be killed, and others with it.
-  if (Status room = check_room(plan_, memory_for_engines(true), "there is room for"); !room) {
-    lacks_memory_ = true;
-    return room;
-  }
-  lacks_memory_ = false;
-  log_file_.rotate_if_large();
-  log_file_.mark();
-  const EngineStart start{plan_.backend, plan_.model, port_, key_};
-  Result<std::unique_ptr<Process>> process =
-      Process::start(loop_, {plan_.program, plan_.engine->arguments(start),
-                             plan_.engine->environment(inherited_environment(), start), plan_.log_file});
-  if (!process) return process.error();
-  process_ = std::move(process).value();
-  process_->on_exit([this](ExitStatus status) { handle_exit(status); });
-  return {};
-}
-
-void Replica::handle_exit(ExitStatus status) {
-  process_.reset();
-  Event event{.kind = Event::Kind::kExited, .text = "it " + status.to_string()};
+void Replica::handle_exit(Exit exit) {
+  instance_.reset();
+  Event event{.kind = Event::Kind::kExited, .text = std::move(exit.text)};
   // What an engine wrote while it was well says nothing about a SIGKILL from outside.
-  if (!ready() || status.signal != SIGKILL) event.log = plan_.engine->failure_text(log_file_.tail(kLogTail));
+  if (!exit.out_of_memory && (!ready() || !exit.from_outside))
+    event.log = plan_.engine->failure_text(log_file_.tail(kLogTail));
   feed(std::move(event));
 }
 
 void Replica::probe(int start) {
-  probe_({port_, key_, plan_.backend.model, std::string(plan_.engine->health_path())},
+  probe_({instance_->port(), instance_->key(), plan_.backend.model, std::string(plan_.engine->health_path())},
          [weak = std::weak_ptr<Replica*>(self_), start](const Status& result) {
            const std::shared_ptr<Replica*> self = weak.lock();
            if (!self) return;

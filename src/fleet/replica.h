@@ -1,4 +1,4 @@
-// One Replica of a local Backend: the shell that joins Supervisor, Process, LogFile and Probe.
+// One Replica of a local Backend: the shell that joins Supervisor, Launcher, LogFile and Probe.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -11,21 +11,21 @@
 #include <string>
 
 #include "fleet/fleet.h"
+#include "fleet/launcher/launcher.h"
 #include "fleet/launcher/log_file.h"
-#include "fleet/launcher/process.h"
 #include "fleet/plan.h"
 #include "fleet/supervisor.h"
 
 namespace spillway::fleet {
 
-// Owned and used on the loop's thread, which must live as long as the process (see Process).
+// Owned and used on the loop's thread, which must live as long as the process (see Process). `launcher` outlives it.
 class Replica {
  public:
   // `on_change` is called from the loop whenever status() has changed, never from within a call of
   // the functions below. It may destroy the Replica.
-  Replica(boost::asio::io_context& loop, ReplicaPlan plan, Probe probe, const Supervisor::Timing& timing,
-          std::function<void()> on_change);
-  ~Replica();  // kills the engine, if it still runs
+  Replica(boost::asio::io_context& loop, Launcher& launcher, ReplicaPlan plan, Probe probe,
+          const Supervisor::Timing& timing, std::function<void()> on_change);
+  ~Replica();  // kills the engine, if it still runs as a process of ours
   Replica(const Replica&) = delete;
   Replica& operator=(const Replica&) = delete;
 
@@ -55,8 +55,8 @@ class Replica {
   void drain_events();
   void perform(const Action& action);
   void launch();
-  Status start_process();
-  void handle_exit(ExitStatus status);
+  void handle_launched(Result<std::unique_ptr<Instance>> launched);
+  void handle_exit(Exit exit);
   void probe(int start);
   void arm(TimePoint at);
   void check_log_size();
@@ -65,6 +65,7 @@ class Replica {
   void post_change();
 
   boost::asio::io_context& loop_;
+  Launcher& launcher_;
   ReplicaPlan plan_;
   Probe probe_;
   std::function<void()> on_change_;
@@ -72,9 +73,7 @@ class Replica {
   LogFile log_file_;
   boost::asio::steady_timer timer_;
   boost::asio::steady_timer log_timer_;
-  std::unique_ptr<Process> process_;
-  std::uint16_t port_ = 0;
-  std::string key_;
+  std::unique_ptr<Instance> instance_;
   bool lacks_memory_ = false;
   std::optional<MemoryUse> measured_;
   std::function<void(const ReplicaPlan&, const MemoryUse&)> on_measured_;

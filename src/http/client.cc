@@ -1,7 +1,12 @@
 #include "http/client.h"
 
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
 #include <boost/asio/error.hpp>
 #include <boost/asio/ssl/error.hpp>
+#include <cerrno>
 
 namespace spillway::http {
 
@@ -34,6 +39,7 @@ ClientStatus ClientConnection::ended(ClientStatus otherwise, const ErrorStatus& 
 
 Task<ClientStatus> ClientConnection::open(const Origin& origin, Resolver& resolver, TimePoint until) {
   key_ = origin.key;
+  if (!origin.local.empty()) co_return open_local(origin.local);
   resolving_ = true;
   Resolver::Answer found = co_await resolver.resolve(origin.url.host, origin.url.port, until, &resolved_);
   resolving_ = false;
@@ -62,6 +68,34 @@ Task<ClientStatus> ClientConnection::open(const Origin& origin, Resolver& resolv
   }
   timer_.disarm();
   co_return ClientStatus::kOk;
+}
+
+// Without waiting: a listener's queue takes a connection at once, or is full. Asio's TCP socket takes any stream
+// socket's descriptor.
+ClientStatus ClientConnection::open_local(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  ErrorStatus ec;
+  if (path.size() >= sizeof address.sun_path) {
+    ec = asio::error::name_too_long;
+  } else {
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+      ec.assign(errno, boost::system::system_category());
+      if (fd >= 0) ::close(fd);
+    } else {
+      Socket socket(loop_);
+      socket.assign(asio::ip::tcp::v4(), fd, ec);
+      stream_ = std::make_shared<Stream>(std::move(socket));
+      stream_->prepare();
+      opened_at_ = now();
+    }
+  }
+  if (!ec) return ClientStatus::kOk;
+  const ClientStatus status = ended(ClientStatus::kConnectFailed, ec);
+  failure_ = path + ": " + failure_;
+  return status;
 }
 
 Task<ClientStatus> ClientConnection::send(std::span<asio::const_buffer> buffers, TimePoint until) {

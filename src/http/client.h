@@ -22,6 +22,7 @@ struct Origin {
   std::string key;
   Url url;
   std::shared_ptr<asio::ssl::context> tls;  // set when url.tls
+  std::string local;                        // the path of a Unix-domain socket that leads there; empty: TCP
 };
 
 // How a step on an upstream's connection ended.
@@ -77,6 +78,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
 
   // Whole response read, nothing behind it, and the other side keeps the connection.
   [[nodiscard]] bool reusable() const;
+  ClientStatus open_local(const std::string& path);
   void make_idle(std::function<void()> on_gone);
   void make_busy();
   void read_while_sending();

@@ -5,6 +5,7 @@
 
 #include <csignal>
 
+#include "fleet/launcher/process_launcher.h"
 #include "fleet/loop_wait.h"
 #include "fleet/stand_in.h"
 #include "fleet/temporary_folder.h"
@@ -37,7 +38,8 @@ class ReplicaTest : public ::testing::Test {
     plan.program = program_;
     plan.log_file = folder_.path() / "engine.log";
     plan.memory = memory_;
-    replica_ = std::make_unique<Replica>(loop_, plan, probe_, timing_, [this] { seen_.push_back(replica_->status()); });
+    replica_ = std::make_unique<Replica>(loop_, *launcher_, plan, probe_, timing_,
+                                         [this] { seen_.push_back(replica_->status()); });
     return *replica_;
   }
 
@@ -55,6 +57,7 @@ class ReplicaTest : public ::testing::Test {
   std::filesystem::path program_ = STAND_IN_ENGINE;
   Probe probe_ = testing::make_stand_in_probe(loop_);
   std::vector<ReplicaStatus> seen_;
+  std::unique_ptr<Launcher> launcher_ = make_process_launcher(loop_);
   std::unique_ptr<Replica> replica_;
 };
 

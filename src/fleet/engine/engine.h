@@ -36,8 +36,9 @@ enum class Weights {
 struct Capabilities {
   Weights weights = Weights::kGguf;
   bool needs_gpu = false;
-  bool checks_key = true;  // refuses requests without its key; otherwise whoever may use loopback may use it
-  std::string_view image;  // its makers' container image
+  bool checks_key = true;          // refuses requests without its key; otherwise whoever may use loopback may use it
+  std::string_view image;          // its makers' container image
+  std::string_view image_program;  // its program in there, a path or a word of its PATH
 };
 
 // How one start is called.

@@ -222,7 +222,7 @@ class LlamaCpp final : public Engine {
  public:
   [[nodiscard]] std::string_view name() const override { return "llama.cpp"; }
   [[nodiscard]] Capabilities capabilities() const override {
-    return {Weights::kGguf, false, true, "ghcr.io/ggml-org/llama.cpp:server"};
+    return {Weights::kGguf, false, true, "ghcr.io/ggml-org/llama.cpp:server", "/app/llama-server"};
   }
   [[nodiscard]] Result<std::filesystem::path> find_program(const config::Environment& environment) const override {
     return llama_cpp::find_server(environment);

@@ -11,7 +11,9 @@ namespace {
 class Ollama final : public Engine {
  public:
   [[nodiscard]] std::string_view name() const override { return "ollama"; }
-  [[nodiscard]] Capabilities capabilities() const override { return {Weights::kOwn, false, false, "ollama/ollama"}; }
+  [[nodiscard]] Capabilities capabilities() const override {
+    return {Weights::kOwn, false, false, "ollama/ollama", "ollama"};
+  }
 
   [[nodiscard]] Result<std::filesystem::path> find_program(const config::Environment& environment) const override {
     return find_on_path(environment, "ollama", "install Ollama, and have it in PATH");

@@ -11,7 +11,9 @@ namespace {
 class Sglang final : public Engine {
  public:
   [[nodiscard]] std::string_view name() const override { return "sglang"; }
-  [[nodiscard]] Capabilities capabilities() const override { return {Weights::kFolder, true, true, "lmsysorg/sglang"}; }
+  [[nodiscard]] Capabilities capabilities() const override {
+    return {Weights::kFolder, true, true, "lmsysorg/sglang", "python3"};
+  }
 
   // The module has no program of its own: the Python beside it runs it.
   [[nodiscard]] Result<std::filesystem::path> find_program(const config::Environment& environment) const override {

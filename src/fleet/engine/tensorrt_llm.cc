@@ -20,7 +20,7 @@ class TensorRtLlm final : public Engine {
  public:
   [[nodiscard]] std::string_view name() const override { return "tensorrt-llm"; }
   [[nodiscard]] Capabilities capabilities() const override {
-    return {Weights::kFolder, true, false, "nvcr.io/nvidia/tensorrt-llm/release"};
+    return {Weights::kFolder, true, false, "nvcr.io/nvidia/tensorrt-llm/release", "trtllm-serve"};
   }
 
   [[nodiscard]] Result<std::filesystem::path> find_program(const config::Environment& environment) const override {

@@ -12,7 +12,7 @@ class Vllm final : public Engine {
  public:
   [[nodiscard]] std::string_view name() const override { return "vllm"; }
   [[nodiscard]] Capabilities capabilities() const override {
-    return {Weights::kFolder, true, true, "vllm/vllm-openai"};
+    return {Weights::kFolder, true, true, "vllm/vllm-openai", "vllm"};
   }
 
   [[nodiscard]] Result<std::filesystem::path> find_program(const config::Environment& environment) const override {

@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <sched.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,6 +13,7 @@
 #include <climits>
 #include <csignal>
 #include <cstring>
+#include <optional>
 
 #include "base/file.h"
 
@@ -30,6 +33,9 @@ struct ChildPlan {
   int log;
   int error_pipe;
   pid_t parent;
+  const std::vector<FileDescriptor>& groups;
+  std::uint64_t data_limit;
+  const cpu_set_t* processors;  // null: all
 };
 
 [[noreturn]] void tell_and_exit(int fd, int error_number) {
@@ -50,6 +56,15 @@ struct ChildPlan {
       ::dup2(plan.log, STDERR_FILENO) < 0 || ::dup3(plan.error_pipe, kErrorPipe, O_CLOEXEC) < 0) {
     tell_and_exit(plan.error_pipe, errno);
   }
+  for (const FileDescriptor& group : plan.groups) {
+    if (::write(group.get(), "0", 1) != 1) tell_and_exit(kErrorPipe, errno);
+  }
+  if (plan.data_limit > 0) {
+    const rlimit limit{plan.data_limit, plan.data_limit};
+    if (::setrlimit(RLIMIT_DATA, &limit) != 0) tell_and_exit(kErrorPipe, errno);
+  }
+  if (plan.processors != nullptr && ::sched_setaffinity(0, sizeof(cpu_set_t), plan.processors) != 0)
+    tell_and_exit(kErrorPipe, errno);
   if (::close_range(kErrorPipe + 1, UINT_MAX, 0) != 0) tell_and_exit(kErrorPipe, errno);
 
   struct sigaction reset{};
@@ -83,6 +98,19 @@ std::vector<char*> pointers_to(std::vector<std::string>& texts) {
   out.reserve(texts.size() + 1);
   for (std::string& text : texts) out.push_back(text.data());
   out.push_back(nullptr);
+  return out;
+}
+
+// The first `count` of those that we may run on; nothing where that is all of them.
+std::optional<cpu_set_t> first_processors(int count) {
+  cpu_set_t ours;
+  CPU_ZERO(&ours);
+  if (count == 0 || ::sched_getaffinity(0, sizeof ours, &ours) != 0 || CPU_COUNT(&ours) <= count) return std::nullopt;
+  cpu_set_t out;
+  CPU_ZERO(&out);
+  for (std::size_t i = 0; i < CPU_SETSIZE && CPU_COUNT(&out) < count; ++i) {
+    if (CPU_ISSET(i, &ours)) CPU_SET(i, &out);
+  }
   return out;
 }
 
@@ -135,15 +163,30 @@ Result<std::unique_ptr<Process>> Process::start(boost::asio::io_context& context
   FileDescriptor write_end(ends[1]);
   if (Status moved = move_up(write_end, spec.program); !moved) return moved.error();
 
+  std::vector<FileDescriptor> groups;
+  for (const std::filesystem::path& group : spec.groups) {
+    Result<FileDescriptor> opened = open_above(group, O_WRONLY);
+    if (!opened) return opened.error();
+    groups.push_back(std::move(opened).value());
+  }
+  const std::optional<cpu_set_t> processors = first_processors(spec.processors);
+
   const std::string program = spec.program.string();
   std::vector<std::string> arguments = spec.arguments;
   arguments.insert(arguments.begin(), program);
   std::vector<std::string> environment = spec.environment;
   const std::vector<char*> argument_pointers = pointers_to(arguments);
   const std::vector<char*> environment_pointers = pointers_to(environment);
-  const ChildPlan plan{
-      program.c_str(), argument_pointers.data(), environment_pointers.data(), null->get(), log->get(), write_end.get(),
-      ::getpid()};
+  const ChildPlan plan{program.c_str(),
+                       argument_pointers.data(),
+                       environment_pointers.data(),
+                       null->get(),
+                       log->get(),
+                       write_end.get(),
+                       ::getpid(),
+                       groups,
+                       spec.data_limit,
+                       processors ? &*processors : nullptr};
 
   const pid_t pid = fork_with_signals_blocked(plan);
   if (pid < 0) return system_error("cannot start", spec.program, errno);

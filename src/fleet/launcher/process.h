@@ -13,6 +13,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -24,10 +25,13 @@
 namespace spillway::fleet {
 
 struct ProcessSpec {
-  std::filesystem::path program;         // a path; PATH is not searched
-  std::vector<std::string> arguments;    // without the program's name
-  std::vector<std::string> environment;  // "NAME=value", complete
-  std::filesystem::path log_file;        // appended to; created with mode 0600
+  std::filesystem::path program;                   // a path; PATH is not searched
+  std::vector<std::string> arguments;              // without the program's name
+  std::vector<std::string> environment;            // "NAME=value", complete
+  std::filesystem::path log_file;                  // appended to; created with mode 0600
+  std::vector<std::filesystem::path> groups = {};  // the cgroup.procs of control groups that it is in from its start
+  std::uint64_t data_limit = 0;                    // bytes, RLIMIT_DATA; 0: none
+  int processors = 0;                              // that it may run on, of those that we may; 0: all
 };
 
 // How a process ended.
