@@ -16,6 +16,8 @@ PACKAGES=(
   libedit-dev
   # charts of the reports
   libjs-chart.js
+  # the container engine that the end-to-end tests start
+  docker.io
   # what the scripts and the end-to-end tests use
   python3 python3-venv curl ca-certificates git xz-utils procps iproute2 openssl
 )

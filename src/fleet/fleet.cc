@@ -12,6 +12,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <map>
 #include <mutex>
+#include <set>
 #include <utility>
 
 #include "base/log.h"
@@ -282,6 +283,11 @@ Status Fleet::apply(const config::Config& config) {
   if (!plans) return plans.error();
   state_->drain_timeout = config.server.drain_timeout;
   state_->remove_unwanted(*plans);
+  std::set<std::string> contained;
+  for (const ReplicaPlan& plan : *plans) {
+    if (plan.backend.launcher == "docker" && !plan.backend.on_demand()) contained.insert(plan.backend.name);
+  }
+  if (state_->options.containers) state_->options.containers->keep_only(contained);
   for (const ReplicaPlan& plan : *plans) state_->fulfil(plan);
   return {};
 }

@@ -11,6 +11,8 @@
 #include "backend/backend.h"
 #include "base/file.h"
 #include "config/members.h"
+#include "fleet/launcher/docker/api.h"
+#include "fleet/launcher/docker/docker_launcher.h"
 #include "http/tls.h"
 #include "serve/backend_news.h"
 #include "serve/banner.h"
@@ -112,12 +114,20 @@ Status Gateway::open() {
   if (Status fine = check(*config_); !fine) return fine;
   fleet_ = std::make_unique<fleet::Fleet>(
       loop_, fleet::Fleet::Options{options_.data, options_.environment, make_probe(loop_, timers_, resolver_),
-                                   [this](const fleet::ReplicaStatus& replica) { on_replica(replica); }});
+                                   [this](const fleet::ReplicaStatus& replica) { on_replica(replica); },
+                                   make_container_launcher()});
   pool_keeper_ = std::make_unique<PoolKeeper>(timers_, *fleet_, conditions_);
   if (Status fine = fleet_->check(*config_); !fine) return fine;
   if (Status opened = open_access_log(); !opened) return opened;
   if (Status opened = open_workers(); !opened) return opened;
   return open_admin();
+}
+
+// Null where DOCKER_HOST names none that could be asked.
+std::unique_ptr<fleet::Launcher> Gateway::make_container_launcher() {
+  Result<std::string> socket = fleet::docker::socket_of(options_.environment);
+  if (!socket) return nullptr;
+  return fleet::docker::make_launcher(loop_, timers_, resolver_, {std::move(socket).value(), options_.data});
 }
 
 Status Gateway::open_access_log() {
