@@ -85,6 +85,7 @@ int run(int argc, char** argv) {
   add_import(app, context);
   add_doctor(app, context);
   add_ps(app, context);
+  add_deploy(app, context);
   add_show(app, context);
   add_cp(app, context);
   add_rm(app, context);

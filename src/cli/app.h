@@ -49,6 +49,7 @@ void add_top(CLI::App& app, Context& context);
 void add_pull(CLI::App& app, Context& context);
 void add_models(CLI::App& app, Context& context);
 void add_doctor(CLI::App& app, Context& context);
+void add_deploy(CLI::App& app, Context& context);
 void add_ps(CLI::App& app, Context& context);
 void add_show(CLI::App& app, Context& context);
 void add_cp(CLI::App& app, Context& context);

@@ -13,7 +13,7 @@ import pytest
 
 from gateway import config_text, openai_backend, run
 
-COMMANDS = ["serve", "run", "launch", "env", "check", "status", "pull", "list", "import", "doctor", "ps", "show", "cp", "rm", "models", "completion", "version"]
+COMMANDS = ["serve", "run", "launch", "env", "check", "status", "pull", "list", "import", "doctor", "deploy", "ps", "show", "cp", "rm", "models", "completion", "version"]
 
 # Ten mistakes, each with the line that it is told for.
 MISTAKES = """\

@@ -38,6 +38,18 @@ Status make_folder(const Root& root, const std::string& path) {
   return ec ? Status(system_error("cannot make", root.at(path), ec.value())) : Status();
 }
 
+// Groups of ours that could not be removed yet: what an engine started may take a moment to die.
+std::vector<fs::path>& not_yet_removed() {
+  static std::vector<fs::path> list;
+  return list;
+}
+
+void remove_group(const fs::path& folder) {
+  std::vector<fs::path>& list = not_yet_removed();
+  list.push_back(folder);
+  std::erase_if(list, [](const fs::path& each) { return ::rmdir(each.c_str()) == 0 || errno != EBUSY; });
+}
+
 // Those of processes that are gone: their engines went with them.
 void remove_leftovers(const Root& root, const std::string& parent) {
   for (const std::string& name : root.names(parent)) {
@@ -131,7 +143,7 @@ Result<std::unique_ptr<ControlGroup>> ControlGroup::make(const Root& root, const
 }
 
 ControlGroup::~ControlGroup() {
-  for (const std::string& folder : folders_) ::rmdir(root_.at(folder).c_str());
+  for (const std::string& folder : folders_) remove_group(root_.at(folder));
 }
 
 std::vector<fs::path> ControlGroup::entrances() const {

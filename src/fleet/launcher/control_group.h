@@ -27,7 +27,7 @@ class ControlGroup {
  public:
   // An Error where none can be made here. `root` is "/" but in tests.
   static Result<std::unique_ptr<ControlGroup>> make(const Root& root, const Bounds& bounds);
-  // Removes it; whoever was in it has to have ended.
+  // Removes it; whoever was in it has to have ended, or is about to. On one thread for all groups.
   ~ControlGroup();
   ControlGroup(const ControlGroup&) = delete;
   ControlGroup& operator=(const ControlGroup&) = delete;
