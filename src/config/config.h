@@ -142,6 +142,7 @@ struct Backend {
   int critical_parallel = 0;             // further ones, for critical requests alone
   int engine_threads = 0;                // 0: the engine decides
   milliseconds start_timeout{120'000};   // from start to the first good completion
+  milliseconds hang_timeout{15'000};     // of doing nothing, after which an engine is ended; 0: never
   std::vector<std::string> engine_args;  // passed to the engine as they are
   bool memory_check = true;              // what cannot fit is not loaded
   std::vector<std::string> models;       // several Models that take turns; `model` is the first then

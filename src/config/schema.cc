@@ -431,9 +431,14 @@ const Options<Backend>& backend_options() {
             "critical_parallel", FIELD(critical_parallel), 0, 1024,
             "Further ones, for critical requests alone; each takes the memory of one more context. Without "
             "any, a part of `parallel` is kept for them while they come."),
-        integer<Backend>("engine_threads", FIELD(engine_threads), 0, 4096, "Threads of the engine; 0: it decides."),
+        integer<Backend>("engine_threads", FIELD(engine_threads), 0, 4096,
+                         "Threads of the engine; 0: `cpus`, else its part of the "
+                         "processors where several engines run, else it decides."),
         duration<Backend>("start_timeout", FIELD(start_timeout), milliseconds(100),
                           "From the engine's start to its first good completion."),
+        duration<Backend>("hang_timeout", FIELD(hang_timeout), milliseconds(0),
+                          "An engine that says nothing of its health for so long, or was given requests and does "
+                          "nothing, is ended and started again; 0s: never."),
         texts<Backend>("engine_args", FIELD(engine_args), "--flash-attn\", \"on", why_no_argument,
                        "Passed to the engine as they are, after Spillway's own."),
         boolean<Backend>("memory_check", FIELD(memory_check),
@@ -506,7 +511,7 @@ const Options<Target>& target_options() {
 }
 
 std::span<const std::string_view> engine_keys() {
-  static constexpr std::array<std::string_view, 20> kKeys{"critical_parallel",
+  static constexpr std::array<std::string_view, 21> kKeys{"critical_parallel",
                                                           "model",
                                                           "replicas",
                                                           "standby",
@@ -525,7 +530,8 @@ std::span<const std::string_view> engine_keys() {
                                                           "gpus",
                                                           "image",
                                                           "image_digest",
-                                                          "image_program"};
+                                                          "image_program",
+                                                          "hang_timeout"};
   return kKeys;
 }
 

@@ -141,6 +141,7 @@ std::unique_ptr<Slot> Fleet::State::start(const ReplicaPlan& plan) {
   });
   slot->replica = std::make_unique<Replica>(loop, launcher_of(plan), plan, options.probe, Supervisor::Timing{},
                                             [this, id] { handle_change(id); });
+  if (options.work) slot->replica->set_work([this, name = plan.backend.name] { return options.work(name); });
   slot->replica->on_measured([this](const ReplicaPlan& ran, const MemoryUse& memory) {
     if (Status noted = book.note(ran.model.digest, *ran.shape, memory); !noted) log::warn(noted.error().message);
   });

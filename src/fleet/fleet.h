@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/time.h"
 #include "config/config.h"
 #include "config/load.h"
 #include "fleet/launcher/launcher.h"
@@ -52,6 +53,14 @@ struct ProbeRequest {
   std::string key;
   std::string model;               // the name to ask for
   std::string health = "/health";  // where the engine says that it is well
+  enum class What { kBoth, kHealth, kCompletion };
+  What what = What::kBoth;
+  Duration limit = seconds(120);  // for the completion: a large model on few cores; start_timeout ends it sooner
+};
+// Of clients' requests.
+struct Work {
+  int inside = 0;              // that it answers
+  std::uint64_t admitted = 0;  // so far
 };
 using Probe = std::function<void(ProbeRequest request, std::function<void(Status)> done)>;
 
@@ -64,6 +73,8 @@ class Fleet {
     Probe probe;
     // Called from the loop whenever a Replica's status has changed.
     std::function<void(const ReplicaStatus&)> on_change;
+    // What a Backend has to do now. Empty: nobody can tell.
+    std::function<Work(const std::string& backend)> work = {};
     // For Backends with launcher docker. Null: there is none, and they are refused.
     std::unique_ptr<Launcher> containers = {};
   };

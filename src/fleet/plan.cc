@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
+#include <set>
 #include <utility>
 
 #include "base/file.h"
@@ -94,8 +96,8 @@ Result<ReplicaPlan> plan_one(const config::Backend& backend, const fs::path& dat
   if (!model) return model.error();
   const fs::path log = log_path(data / "log", backend);
   if (Status writable = check_log(log); !writable) return writable.error();
-  ReplicaPlan plan{
-      backend, std::move(model).value(), std::move(program).value(), log, engine, engine->run_shape(backend), {}};
+  ReplicaPlan plan{backend, std::move(model).value(),  std::move(program).value(), log,
+                   engine,  engine->run_shape(backend)};
   if (weights == Weights::kGguf && plan.shape) {
     const Result<GgufDetails> details = read_gguf_details(plan.model.path);
     if (!details) return details.error();
@@ -151,7 +153,24 @@ Status check_together(const std::vector<ReplicaPlan>& plans, std::uint64_t room)
       "fewer replicas, smaller models, or models that take turns (models = [\"…\"])"};
 }
 
+// Among all that may run at once; of Models that take turns that is mostly one.
+void share_processors(std::vector<ReplicaPlan>& plans) {
+  int engines = 0;
+  std::set<std::string> pools;
+  for (const ReplicaPlan& plan : plans) {
+    if (!plan.backend.on_demand() || pools.insert(plan.backend.member_of).second) ++engines;
+  }
+  const double cores = read_processor(Root()).usable();
+  for (ReplicaPlan& plan : plans) plan.threads = threads_beside(plan.backend, cores, engines);
+}
+
 }  // namespace
+
+int threads_beside(const config::Backend& backend, double cores, int engines) {
+  if (backend.cpus > 0) return static_cast<int>(std::ceil(backend.cpus));
+  if (engines < 2 || cores < 1) return 0;
+  return std::max(1, static_cast<int>(cores / engines));
+}
 
 Result<std::vector<ReplicaPlan>> make_plan(const config::Config& config, const fs::path& data,
                                            const config::Environment& environment) {
@@ -163,6 +182,7 @@ Result<std::vector<ReplicaPlan>> make_plan(const config::Config& config, const f
     plans.push_back(std::move(plan).value());
   }
   if (Status fits = check_together(plans, memory_for_engines(false)); !fits) return fits.error();
+  share_processors(plans);
   return plans;
 }
 

@@ -24,6 +24,7 @@ struct ReplicaPlan {
   std::filesystem::path log_file;
   const Engine* engine = nullptr;
   std::optional<RunShape> shape = {};  // where the engine tells how it runs
+  int threads = 0;                     // for computing, where the Backend does not say; 0: the engine decides
   MemoryUse memory = {};               // that it is expected to take; 0: nobody can tell
 };
 
@@ -32,6 +33,12 @@ Status check_room(const ReplicaPlan& plan, std::uint64_t room, std::string_view 
 
 // Bytes for engines: main memory (what of it is free, or all), within the control group, and the GPUs'.
 std::uint64_t memory_for_engines(bool free_now);
+
+// Threads for each of so many engines that compute on `cores` processors side by side; 0: the engine decides. Threads
+// of llama.cpp wait for each other in busy loops: more of them than processors, over all engines, and each waits for
+// one that does not run, so that a token takes a hundred times as long (found with two engines of two threads on two
+// cores).
+int threads_beside(const config::Backend& backend, double cores, int engines);
 
 // One for each local Backend of `config`. What cannot fit on this machine even alone is refused. Makes `data`/log, and
 // looks whether the log files can be written to; the rest is only read. The Error's message begins with `backend

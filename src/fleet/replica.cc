@@ -48,10 +48,13 @@ Replica::Replica(boost::asio::io_context& loop, Launcher& launcher, ReplicaPlan 
       plan_(std::move(plan)),
       probe_(std::move(probe)),
       on_change_(std::move(on_change)),
+      timing_(timing),
       supervisor_(timing),
       log_file_(plan_.log_file),
       timer_(loop),
       log_timer_(loop),
+      watch_timer_(loop),
+      hang_watch_(plan_.backend.hang_timeout),
       self_(std::make_shared<Replica*>(this)) {
   supervisor_.set_start_timeout(plan_.backend.start_timeout);
 }
@@ -179,6 +182,54 @@ void Replica::probe(int start) {
          });
 }
 
+void Replica::begin_watch() {
+  hang_watch_ = HangWatch(plan_.backend.hang_timeout);
+  hang_watch_.begin(now(), instance_->processor_time());
+  asking_for_health_ = false;
+  if (plan_.backend.hang_timeout.count() > 0) watch();
+}
+
+// Again and again, as long as it is ready.
+void Replica::watch() {
+  watch_timer_.expires_after(timing_.watch_interval);
+  watch_timer_.async_wait([weak = std::weak_ptr<Replica*>(self_)](const boost::system::error_code& error) {
+    const std::shared_ptr<Replica*> self = weak.lock();
+    if (!self || error || !(*self)->ready()) return;
+    Replica& replica = **self;
+    const Work work = replica.work_ ? replica.work_() : Work{};
+    const bool asked = work.inside > 0 || work.admitted != replica.admitted_;
+    replica.admitted_ = work.admitted;
+    replica.watch();
+    if (!std::exchange(replica.asking_for_health_, true)) replica.ask(ProbeRequest::What::kHealth);
+    replica.obey(replica.hang_watch_.look({replica.instance_->processor_time(), asked}, now()));
+  });
+}
+
+void Replica::ask(ProbeRequest::What what) {
+  ProbeRequest request{
+      instance_->port(), instance_->key(), plan_.backend.model, std::string(plan_.engine->health_path()), what,
+      kHangProbe};
+  probe_(std::move(request),
+         [weak = std::weak_ptr<Replica*>(self_), what, start = supervisor_.starts()](Status result) {
+           const std::shared_ptr<Replica*> self = weak.lock();
+           if (!self || !(*self)->ready() || (*self)->supervisor_.starts() != start) return;
+           Replica& replica = **self;
+           // One that refuses is not silent.
+           const bool answered = result.ok() || result.error().code != ErrorCode::kUnavailable;
+           if (what == ProbeRequest::What::kHealth) {
+             replica.asking_for_health_ = false;
+             replica.obey(replica.hang_watch_.health(result.ok(), now()));
+           } else {
+             replica.obey(replica.hang_watch_.completion(answered, now()));
+           }
+         });
+}
+
+void Replica::obey(HangWatch::Step step) {
+  if (step == HangWatch::Step::kAskCompletion) ask(ProbeRequest::What::kCompletion);
+  if (step == HangWatch::Step::kHung && ready()) feed({.kind = Event::Kind::kHung, .text = hang_watch_.why()});
+}
+
 void Replica::arm(TimePoint at) {
   timer_.expires_at(at);
   timer_.async_wait([weak = std::weak_ptr<Replica*>(self_)](const boost::system::error_code& error) {
@@ -204,6 +255,7 @@ void Replica::tell_transition(Supervisor::Phase before) {
     case Phase::kReady:
       log::info(name + "ready after " + duration_text(now() - supervisor_.started_at()));
       note_memory();
+      begin_watch();
       break;
     case Phase::kWaiting: {
       const bool failed_for_long = before != Phase::kReady && supervisor_.failing();

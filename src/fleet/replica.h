@@ -11,6 +11,7 @@
 #include <string>
 
 #include "fleet/fleet.h"
+#include "fleet/hang_watch.h"
 #include "fleet/launcher/launcher.h"
 #include "fleet/launcher/log_file.h"
 #include "fleet/plan.h"
@@ -37,6 +38,9 @@ class Replica {
   // Called when the engine has said what it takes.
   void on_measured(std::function<void(const ReplicaPlan&, const MemoryUse&)> call) { on_measured_ = std::move(call); }
 
+  // What its Backend has to do, for seeing whether it hangs.
+  void set_work(std::function<Work()> work) { work_ = std::move(work); }
+
   // A plan that is same_run() with its own: what it changes for Spillway holds from now on.
   void adopt(const ReplicaPlan& plan);
 
@@ -49,7 +53,8 @@ class Replica {
   [[nodiscard]] ReplicaStatus status() const;
 
  private:
-  static constexpr seconds kLogCheck{60};  // an engine writes far less than LogFile::kMaxBytes in that time
+  static constexpr seconds kHangProbe{10};  // for a completion of one that seems to hang
+  static constexpr seconds kLogCheck{60};   // an engine writes far less than LogFile::kMaxBytes in that time
 
   void feed(Event event);
   void drain_events();
@@ -58,6 +63,10 @@ class Replica {
   void handle_launched(Result<std::unique_ptr<Instance>> launched);
   void handle_exit(Exit exit);
   void probe(int start);
+  void begin_watch();
+  void watch();
+  void ask(ProbeRequest::What what);
+  void obey(HangWatch::Step step);
   void arm(TimePoint at);
   void check_log_size();
   void tell_transition(Supervisor::Phase before);
@@ -69,14 +78,20 @@ class Replica {
   ReplicaPlan plan_;
   Probe probe_;
   std::function<void()> on_change_;
+  Supervisor::Timing timing_;
   Supervisor supervisor_;
   LogFile log_file_;
   boost::asio::steady_timer timer_;
   boost::asio::steady_timer log_timer_;
+  boost::asio::steady_timer watch_timer_;
   std::unique_ptr<Instance> instance_;
   bool lacks_memory_ = false;
   std::optional<MemoryUse> measured_;
   std::function<void(const ReplicaPlan&, const MemoryUse&)> on_measured_;
+  std::function<Work()> work_;
+  HangWatch hang_watch_;
+  std::uint64_t admitted_ = 0;      // when it was looked at last
+  bool asking_for_health_ = false;  // a probe is under way
   std::deque<Event> events_;
   bool draining_ = false;
   bool change_posted_ = false;

@@ -42,6 +42,9 @@ std::vector<Action> Supervisor::handle(const Event& event, TimePoint now, double
     case Event::Kind::kProbeFailed:
       if (phase_ == Phase::kProbing && probing_ && event.start == starts_) handle_probe(event, now, out);
       break;
+    case Event::Kind::kHung:
+      if (phase_ == Phase::kReady) give_up(event.text, out);
+      break;
     case Event::Kind::kExited: handle_exit(event, now, uniform01, out); break;
     case Event::Kind::kTimer:
       if (now >= timer_) handle_timer(now, out);
@@ -65,7 +68,7 @@ void Supervisor::launch(Actions& out) {
   ++starts_;
   timer_ = TimePoint::max();
   not_yet_.clear();
-  probing_ = false;
+  probing_ = was_ready_ = false;
   phase_ = Phase::kLaunching;
   out.push_back({.kind = Action::Kind::kStartProcess});
 }
@@ -90,6 +93,7 @@ void Supervisor::handle_probe(const Event& event, TimePoint now, Actions& out) {
   probing_ = false;
   if (event.kind == Event::Kind::kProbeOk) {
     failed_starts_ = 0;
+    was_ready_ = true;
     ready_at_ = now;
     timer_ = TimePoint::max();
     enter(Phase::kReady, out);
@@ -147,7 +151,7 @@ void Supervisor::handle_exit(const Event& event, TimePoint now, double uniform01
     enter(Phase::kStopped, out);
     return;
   }
-  if (was != Phase::kReady) {
+  if (!was_ready_) {
     ++failed_starts_;
   } else if (now - ready_at_ >= timing_.stable_after) {
     backoff_step_ = 0;

@@ -19,6 +19,7 @@ constexpr milliseconds kBackoffBase{250};        // the first restart comes with
 constexpr milliseconds kBackoffLimit{30'000};    // as long as a mended model or disk may go unnoticed
 constexpr milliseconds kStableAfter{60'000};     // ready for so long, an engine's past failures are forgotten
 constexpr milliseconds kStopGrace{10'000};       // from SIGTERM to SIGKILL; llama-server takes well under 1 s
+constexpr milliseconds kWatchInterval{1'000};    // a ready one is asked for its health, and looked at
 constexpr int kFailingAfter = 3;                 // failed starts on end: no longer a hiccup
 
 // Full jitter: `uniform01` of min(base * 2^(step - 1), limit); `step` counts from 1.
@@ -33,6 +34,7 @@ struct Event {
     kProbeOk,     // of start number `start`, as are the next two
     kProbeNotYet,
     kProbeFailed,  // it will not do, however long one waits
+    kHung,         // a ready one does nothing any more; `text` says how that shows
     kExited,       // `text`: how; `log`: what the engine said of it
     kTimer,        // the armed instant has come
     kStop,         // end it, for good
@@ -66,7 +68,7 @@ class Supervisor {
     kLaunching,  // the process is being made
     kProbing,    // it runs, and loads its model
     kReady,
-    kKilling,  // it could not be made ready, and was killed; its exit is awaited
+    kKilling,  // it could not be made ready, or hung, and was killed; its exit is awaited
     kWaiting,  // for the next start, at next_timer()
     kStopping,
     kStopped,
@@ -80,6 +82,7 @@ class Supervisor {
     Duration backoff_limit = kBackoffLimit;
     Duration stable_after = kStableAfter;
     Duration stop_grace = kStopGrace;
+    Duration watch_interval = kWatchInterval;
     int failing_after = kFailingAfter;
   };
 
@@ -118,7 +121,8 @@ class Supervisor {
   Timing timing_;
   Phase phase_ = Phase::kIdle;
   bool stop_wanted_ = false;
-  bool probing_ = false;  // a probe is under way
+  bool probing_ = false;    // a probe is under way
+  bool was_ready_ = false;  // since its last start
   int starts_ = 0;
   int failed_starts_ = 0;
   int backoff_step_ = 0;

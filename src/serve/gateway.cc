@@ -115,12 +115,18 @@ Status Gateway::open() {
   fleet_ = std::make_unique<fleet::Fleet>(
       loop_, fleet::Fleet::Options{options_.data, options_.environment, make_probe(loop_, timers_, resolver_),
                                    [this](const fleet::ReplicaStatus& replica) { on_replica(replica); },
+                                   [this](const std::string& backend) { return work_of(backend); },
                                    make_container_launcher()});
   pool_keeper_ = std::make_unique<PoolKeeper>(timers_, *fleet_, conditions_);
   if (Status fine = fleet_->check(*config_); !fine) return fine;
   if (Status opened = open_access_log(); !opened) return opened;
   if (Status opened = open_workers(); !opened) return opened;
   return open_admin();
+}
+
+fleet::Work Gateway::work_of(const std::string& backend) {
+  const admit::Gate::Numbers numbers = conditions_.of(backend)->gate().numbers(now());
+  return {numbers.inside, numbers.admitted};
 }
 
 // Null where DOCKER_HOST names none that could be asked.

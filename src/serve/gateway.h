@@ -67,6 +67,7 @@ class Gateway {
  private:
   static constexpr milliseconds kWatchEvery{1'000};  // a change is taken up after two looks
 
+  fleet::Work work_of(const std::string& backend);
   std::unique_ptr<fleet::Launcher> make_container_launcher();
   Status open_access_log();
   Status open_admin();

@@ -11,9 +11,6 @@ namespace spillway::serve {
 namespace {
 
 constexpr milliseconds kHealthTime{2'000};  // llama-server answers /health from its own thread at once
-constexpr milliseconds kCompletionTime{
-    120'000};  // a large model on few cores; the fleet's start_timeout ends it sooner
-
 struct Answer {
   http::ClientStatus status = http::ClientStatus::kClosed;
   int code = 0;
@@ -35,32 +32,22 @@ Task<Answer> ask(std::shared_ptr<http::ClientConnection> connection, std::string
   co_return answer;
 }
 
-Task<Status> probe(asio::io_context& loop, LoopTimers& timers, http::Resolver& resolver, fleet::ProbeRequest request) {
-  http::Origin origin;
-  origin.url.host = "127.0.0.1";
-  origin.url.port = request.port;
+// One short completion, on a connection of its own.
+Task<Status> complete(asio::io_context& loop, LoopTimers& timers, http::Resolver& resolver, http::Origin origin,
+                      fleet::ProbeRequest request) {
   const std::string host = "Host: " + origin.url.authority() + "\r\n";
   const std::string key = "Authorization: Bearer " + request.key + "\r\n";
-
-  auto connection = std::make_shared<http::ClientConnection>(loop, timers, http::ParserLimits{});
-  if (co_await connection->open(origin, resolver, now() + kHealthTime) != http::ClientStatus::kOk)
-    co_return not_yet("it does not listen yet");
-  const Answer health = co_await ask(
-      connection, "GET " + request.health + " HTTP/1.1\r\n" + host + "Connection: close\r\n\r\n", now() + kHealthTime);
-  connection->abort();
-  if (health.code != 200) co_return not_yet("it loads its model");
-
   std::string body = "{\"model\":";
   json::append_string(body, request.model);
   body += R"(,"messages":[{"role":"user","content":"Hi"}],"max_tokens":1})";
-  connection = std::make_shared<http::ClientConnection>(loop, timers, http::ParserLimits{});
+  auto connection = std::make_shared<http::ClientConnection>(loop, timers, http::ParserLimits{});
   if (co_await connection->open(origin, resolver, now() + kHealthTime) != http::ClientStatus::kOk)
     co_return not_yet("it does not listen any more");
   const Answer answer = co_await ask(connection,
                                      "POST /v1/chat/completions HTTP/1.1\r\n" + host + key +
                                          "Content-Type: application/json\r\nConnection: close\r\nContent-Length: " +
                                          std::to_string(body.size()) + "\r\n\r\n" + body,
-                                     now() + kCompletionTime);
+                                     now() + request.limit);
   connection->abort();
   if (answer.status != http::ClientStatus::kComplete) co_return not_yet("its first completion did not arrive");
   const std::string_view text = std::string_view(answer.body).substr(0, answer.body.size() - ByteBuffer::kPadding);
@@ -75,6 +62,24 @@ Task<Status> probe(asio::io_context& loop, LoopTimers& timers, http::Resolver& r
     co_return Error{ErrorCode::kInternal, "its first completion was empty or no chat completion", {}};
   }
   co_return Status();
+}
+
+Task<Status> probe(asio::io_context& loop, LoopTimers& timers, http::Resolver& resolver, fleet::ProbeRequest request) {
+  http::Origin origin;
+  origin.url.host = "127.0.0.1";
+  origin.url.port = request.port;
+  const std::string host = "Host: " + origin.url.authority() + "\r\n";
+  if (request.what == fleet::ProbeRequest::What::kCompletion)
+    co_return co_await complete(loop, timers, resolver, origin, request);
+  auto connection = std::make_shared<http::ClientConnection>(loop, timers, http::ParserLimits{});
+  if (co_await connection->open(origin, resolver, now() + kHealthTime) != http::ClientStatus::kOk)
+    co_return not_yet("it does not listen yet");
+  const Answer health = co_await ask(
+      connection, "GET " + request.health + " HTTP/1.1\r\n" + host + "Connection: close\r\n\r\n", now() + kHealthTime);
+  connection->abort();
+  if (health.code != 200) co_return not_yet("it loads its model");
+  if (request.what == fleet::ProbeRequest::What::kHealth) co_return Status();
+  co_return co_await complete(loop, timers, resolver, origin, request);
 }
 
 }  // namespace

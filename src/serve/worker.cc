@@ -80,6 +80,10 @@ void Worker::adopt(std::shared_ptr<const config::Config> config) {
     if (!settings.is_local()) resolver_.warm((*made)->origin().url.host);
     next.emplace(settings.name, std::move(*made));
   }
+  for (const auto& [name, backend] : backends_) {
+    const auto found = next.find(name);
+    if (backend->is_local() && (found == next.end() || found->second != backend)) former_.push_back(backend);
+  }
   backends_ = std::move(next);
   current_ = {config, std::make_shared<const route::RouteTable>(*config, backends_, metrics_, &prefixes_),
               std::make_shared<const admit::OriginRules>(config->server.listen, config->server.cors_origins,
@@ -103,8 +107,25 @@ void Worker::adopt(std::shared_ptr<const config::Config> config) {
 void Worker::set_local(std::string backend, backend::LocalStatus status) {
   asio::post(loop_, [this, backend = std::move(backend), status = std::move(status)] {
     const auto found = backends_.find(backend);
-    if (found != backends_.end()) found->second->set_local(status);
+    if (found == backends_.end()) return;
+    found->second->set_local(status);
+    tell_former(*found->second, status);
   });
+}
+
+// What is still answered for an earlier Config goes on, when its engine ends, at the one in its place: the same
+// member's, or, where there is no such member any more, any of the same Backend.
+void Worker::tell_former(const backend::Backend& current, const backend::LocalStatus& status) {
+  std::erase_if(former_, [](const std::weak_ptr<backend::Backend>& each) { return each.expired(); });
+  const config::Backend& now_so = current.settings();
+  for (const std::weak_ptr<backend::Backend>& each : former_) {
+    const std::shared_ptr<backend::Backend> former = each.lock();
+    const config::Backend& was = former->settings();
+    const bool same = was.name == now_so.name;
+    const bool sibling = !backends_.contains(was.name) && was.public_name() == now_so.public_name();
+    if (was.model == now_so.model && (same || (sibling && status.state == backend::LocalStatus::State::kReady)))
+      former->set_local(status);
+  }
 }
 
 void Worker::drain() {

@@ -7,6 +7,7 @@
 #include <string>
 #include <thread>
 #include <unordered_map>
+#include <vector>
 
 #include "backend/backend.h"
 #include "config/config.h"
@@ -59,6 +60,7 @@ class Worker {
   static constexpr milliseconds kEndCheck{10};  // how often a draining worker looks whether it is done
 
   void adopt(std::shared_ptr<const config::Config> config);
+  void tell_former(const backend::Backend& current, const backend::LocalStatus& status);
   void end_if_idle();
 
   // Sockets and timers belong to this thread; post() from others stays safe.
@@ -72,6 +74,7 @@ class Worker {
   record::ThreadMetrics& metrics_;
   record::AccessLogBuffer access_log_;
   route::RouteTable::Backends backends_;
+  std::vector<std::weak_ptr<backend::Backend>> former_;  // local ones of earlier Configs, as long as a request has them
   Generation current_;
   Endpoints endpoints_;
   http::Server server_;

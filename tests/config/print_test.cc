@@ -80,6 +80,7 @@ context = 128
 parallel = 4
 engine_threads = 3
 start_timeout = "2m"
+hang_timeout = "20s"
 engine_args = ["--a", "b \" c"]
 memory_check = false
 balance = "least"

@@ -47,6 +47,7 @@ struct EngineStart {
   const Model& model;
   std::uint16_t port = 0;  // on 127.0.0.1
   std::string key;
+  int threads = 0;  // for computing, where the Backend does not say; 0: the engine decides
 };
 
 // Stateless; one of each kind for the whole process. From any thread.

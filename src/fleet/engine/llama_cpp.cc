@@ -101,7 +101,8 @@ Status check_arguments(const std::vector<std::string>& engine_args) {
   return refuse_arguments(engine_args, kOurs);
 }
 
-std::vector<std::string> server_arguments(const config::Backend& backend, const Model& model, std::uint16_t port) {
+std::vector<std::string> server_arguments(const config::Backend& backend, const Model& model, std::uint16_t port,
+                                          int threads) {
   const int slots = backend.parallel + backend.critical_parallel;
   std::string alias = model.display_name();
   std::ranges::replace(alias, ',', '_');  // a comma would make it several names
@@ -114,9 +115,10 @@ std::vector<std::string> server_arguments(const config::Backend& backend, const 
                                "--no-ui",    "--offline",
                                "--metrics",  "--verbosity",
                                "4"};  // 4: it says what memory it takes
-  if (backend.engine_threads > 0) {
+  if (backend.engine_threads > 0) threads = backend.engine_threads;
+  if (threads > 0) {
     out.emplace_back("--threads");
-    out.push_back(std::to_string(backend.engine_threads));
+    out.push_back(std::to_string(threads));
   }
   out.insert(out.end(), backend.engine_args.begin(), backend.engine_args.end());
   return out;
@@ -231,7 +233,7 @@ class LlamaCpp final : public Engine {
     return llama_cpp::check_arguments(engine_args);
   }
   [[nodiscard]] std::vector<std::string> arguments(const EngineStart& start) const override {
-    return llama_cpp::server_arguments(start.backend, start.model, start.port);
+    return llama_cpp::server_arguments(start.backend, start.model, start.port, start.threads);
   }
   [[nodiscard]] std::vector<std::string> environment(const std::vector<std::string>& inherited,
                                                      const EngineStart& start) const override {

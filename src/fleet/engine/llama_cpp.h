@@ -27,7 +27,8 @@ Status check_arguments(const std::vector<std::string>& engine_args);
 
 // The arguments of one start. llama-server divides --ctx-size over its slots, while a Backend's
 // `context` is for each answer. engine_args come last, so that they win.
-std::vector<std::string> server_arguments(const config::Backend& backend, const Model& model, std::uint16_t port);
+std::vector<std::string> server_arguments(const config::Backend& backend, const Model& model, std::uint16_t port,
+                                          int threads = 0);
 
 // The environment of one start: of `inherited` ("NAME=value") only what an engine needs (paths,
 // locale, which GPUs), so that no provider's API key reaches it; and `key`, which it asks of every

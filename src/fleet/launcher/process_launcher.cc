@@ -33,17 +33,23 @@ std::uint64_t kills_for_memory() {
   return 0;
 }
 
-// utime and stime of a process and of those of its children that have ended, if it is in the group `group` (proc(5)).
-Duration time_of(const Root& root, const std::string& pid, int group) {
+// utime and stime of a process, of those of its children that have ended, and of those that run (proc(5)).
+Duration time_of_tree(const Root& root, const std::string& pid) {
   const std::string line = root.line("/proc/" + pid + "/stat");
   const std::size_t name_end = line.rfind(')');  // a program's name may hold anything
   if (name_end == std::string::npos) return {};
   const std::vector<std::string_view> words = words_of(std::string_view(line).substr(name_end + 1));
-  if (words.size() < 15 || words[2] != std::to_string(group)) return {};
+  if (words.size() < 15) return {};
   std::uint64_t ticks = 0;
   for (std::size_t i = 11; i < 15; ++i) ticks += leading_number(words[i]).value_or(0);
   static const auto kTicksPerSecond = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
-  return milliseconds(ticks * 1'000 / kTicksPerSecond);
+  Duration sum = milliseconds(ticks * 1'000 / kTicksPerSecond);
+  const std::string tasks = "/proc/" + pid + "/task";
+  for (const std::string& task : root.names(tasks)) {
+    const std::string children = root.line(tasks + "/" + task + "/children");
+    for (const std::string_view child : words_of(children)) sum += time_of_tree(root, std::string(child));
+  }
+  return sum;
 }
 
 class ProcessInstance : public Instance {
@@ -72,12 +78,7 @@ class ProcessInstance : public Instance {
   }
 
   [[nodiscard]] Duration processor_time() const override {
-    const Root root;
-    Duration sum{};
-    for (const std::string& name : root.names("/proc")) {
-      if (leading_number(name)) sum += time_of(root, name, process_->pid());
-    }
-    return sum;
+    return time_of_tree(Root(), std::to_string(process_->pid()));
   }
 
  private:
@@ -117,7 +118,7 @@ class ProcessLauncher : public Launcher {
     if (Status room = check_room(plan, memory_for_engines(true), "there is room for"); !room) return room.error();
     Result<Access> access = make_access();
     if (!access) return access.error();
-    const EngineStart start{plan.backend, plan.model, access->port, access->key};
+    const EngineStart start{plan.backend, plan.model, access->port, access->key, plan.threads};
     ProcessSpec spec{plan.program, plan.engine->arguments(start),
                      plan.engine->environment(inherited_environment(), start), plan.log_file};
     if (!plan.backend.gpus.empty() && plan.backend.gpus.front() != "all")

@@ -125,7 +125,7 @@ ContainerSpec make_container(const ReplicaPlan& plan, const std::string& image, 
   out.compiles = plan.engine->capabilities().needs_gpu;
   out.user = fmt::format("{}:{}", ::geteuid(), ::getegid());
   const auto fill = [&](const Access& with) {
-    const EngineStart start{plan.backend, plan.model, with.port, with.key};
+    const EngineStart start{plan.backend, plan.model, with.port, with.key, plan.threads};
     out.arguments = plan.engine->arguments(start);
     out.environment = plan.engine->environment({}, start);
     out.environment.emplace_back("HOME=/tmp");  // all else is read-only
