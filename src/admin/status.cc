@@ -16,8 +16,11 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(BackendStatus, name, tier, url, model, state,
                                    wait_ms, first_token_ms, hedges, resumes, engine, context, memory, memory_measured,
                                    reports, running_there, waiting_there, kv_usage)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RouteStatus, model, workload, targets, ready)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ScaleDecision, s_ago, change, replicas, reason)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ScaleStatus, backend, replicas, least, most, cpu, held, decisions)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status, version, pid, uptime_s, config_file, url, threads, connections,
-                                   access_log_dropped_bytes, draining, refused_config, needs_restart, backends, routes)
+                                   access_log_dropped_bytes, draining, refused_config, needs_restart, backends, routes,
+                                   autoscale)
 
 namespace {
 
@@ -113,6 +116,18 @@ Result<Status> from_json(std::string_view text) {
   }
 }
 
+std::string to_text(const ScaleStatus& scale) {
+  std::string out = scale.backend + ": " + std::to_string(scale.replicas) + " of " + std::to_string(scale.least) +
+                    " to " + std::to_string(scale.most) + " replicas, CPU at " +
+                    std::to_string(static_cast<int>(scale.cpu * 100)) + " %";
+  if (!scale.decisions.empty()) {
+    const ScaleDecision& last = scale.decisions.front();
+    out += std::string("; ") + (last.change > 0 ? "+1 " : "-1 ") + duration_text(last.s_ago) + " ago: " + last.reason;
+  }
+  if (!scale.held.empty()) out += "; " + scale.held;
+  return out;
+}
+
 std::string to_text(const Status& status) {
   std::string out = "spillway " + status.version + " (pid " + std::to_string(status.pid) + ", up " +
                     duration_text(status.uptime_s) + ", " + std::to_string(status.threads) + " thread(s), " +
@@ -141,6 +156,7 @@ std::string to_text(const Status& status) {
     for (std::size_t i = 0; i < route.targets.size(); ++i) out += (i > 0 ? " -> " : "") + route.targets[i];
     out += route.ready ? "\n" : "   NOT READY\n";
   }
+  for (const ScaleStatus& scale : status.autoscale) out += "autoscale " + to_text(scale) + "\n";
   for (const std::string& problem : problems_of(status)) out += "problem: " + problem + "\n";
   return out;
 }

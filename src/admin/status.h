@@ -53,6 +53,24 @@ struct RouteStatus {
   bool ready = false;                // at least one Target can serve
 };
 
+// What was decided about a Backend's standby Replicas.
+struct ScaleDecision {
+  double s_ago = 0;
+  int change = 0;    // +1 or -1
+  int replicas = 0;  // that run or start since
+  std::string reason;
+};
+
+struct ScaleStatus {
+  std::string backend;
+  int replicas = 0;  // that run or start
+  int least = 0;
+  int most = 0;
+  double cpu = 0;                        // of the processors that they may use, a mean of late
+  std::string held;                      // why one more that is wanted does not start; empty: none is wanted
+  std::vector<ScaleDecision> decisions;  // the last ones, newest first
+};
+
 struct Status {
   std::string version;
   int pid = 0;
@@ -69,12 +87,16 @@ struct Status {
   std::vector<std::string> needs_restart;
   std::vector<BackendStatus> backends;
   std::vector<RouteStatus> routes;
+  std::vector<ScaleStatus> autoscale;  // one for each Backend with `standby`
 };
 
 // JSON, as `GET /admin/v1/status` and `spillway status --json` give it.
 std::string to_json(const Status& status);
 // The reverse; kCorrupt for anything else.
 Result<Status> from_json(std::string_view json);
+
+// "local: 2 of 1 to 3 replicas, CPU at 93 %; +1 12 s ago: …"
+std::string to_text(const ScaleStatus& scale);
 
 // For a terminal: a few lines and a table.
 std::string to_text(const Status& status);

@@ -119,6 +119,8 @@ std::string to_top(const Status& previous, const Status& current, const TopStyle
     const int left = style.width > 0 ? std::max(1, style.width - static_cast<int>(names + state.size())) : 0;
     out += name + (style.colour ? coloured(state, backend) : state) + cut(rest, left) + "\n";
   }
+  if (!current.autoscale.empty()) out += "\n";
+  for (const ScaleStatus& scale : current.autoscale) out += cut("autoscale " + to_text(scale), style.width) + "\n";
   return out;
 }
 

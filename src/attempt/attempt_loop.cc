@@ -28,12 +28,14 @@ AttemptLoop::AttemptLoop(const route::Route& route, Deadline deadline, Delivery&
       asked_(std::move(asked)),
       make_leg_(std::move(make_leg)),
       now_(std::move(now)),
-      wake_at_(std::move(wake_at)),
-      states_(route.targets.size()),
-      tries_(route.targets.size()),
-      judged_(route.targets.size()) {
+      wake_at_(std::move(wake_at)) {
   put_in_order();
   put_replicas_in_order();
+  leave_out_standbys();
+  const std::size_t places = order_.empty() ? route.targets.size() : order_.size();
+  states_.resize(places);
+  tries_.resize(places);
+  judged_.resize(places);
 }
 
 // Where the Replicas of a Backend stand side by side, the best for this request first.
@@ -66,6 +68,15 @@ void AttemptLoop::put_replicas_in_order() {
       at = static_cast<std::uint32_t>(group.first) + best.order[next++];
     }
   }
+}
+
+// A standby that does not run is no Target: asking it would be a failure of nobody's.
+void AttemptLoop::leave_out_standbys() {
+  if (route_.groups.empty()) return;
+  std::erase_if(order_, [this](std::uint32_t target) {
+    const backend::Backend& backend = *route_.targets[target].backend;
+    return backend.settings().spare && !backend.ready();
+  });
 }
 
 void AttemptLoop::put_in_order() {

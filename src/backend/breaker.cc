@@ -23,6 +23,14 @@ void Breaker::set(const Settings& settings) {
   if (!settings.on) share_.store(1, std::memory_order_relaxed);
 }
 
+void Breaker::begin_anew() {
+  const std::lock_guard lock(mutex_);
+  buckets_ = {};
+  in_a_row_ = good_ = 0;
+  spared_ = 0;
+  share_.store(1, std::memory_order_relaxed);
+}
+
 std::int64_t Breaker::step_of(TimePoint at) const {
   return std::chrono::duration_cast<std::chrono::microseconds>(at.time_since_epoch()).count() /
          std::max<std::int64_t>(settings_.window.count() * 1'000 / kSteps, 1);

@@ -31,6 +31,9 @@ class Breaker {
 
   void set(const Settings& settings);
 
+  // What failed is gone: another engine runs in its place. What is known of its times stays.
+  void begin_anew();
+
   // Whether the next request may go to it. False: others first.
   bool admit(TimePoint at);
   // Of its requests; 1: all of them.

@@ -27,6 +27,11 @@ Condition::PerModel& Condition::of(const std::string& model) {
   return *found;
 }
 
+void Condition::begin_anew() {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [model, one] : models_) one->breaker.begin_anew();
+}
+
 double Condition::share() const {
   const std::lock_guard lock(mutex_);
   double least = 1;

@@ -55,6 +55,8 @@ class Condition {
   [[nodiscard]] RetryBudget& hedge_budget() { return hedge_budget_; }
   // What it is given at once.
   [[nodiscard]] admit::Gate& gate() { return gate_; }
+  // Another engine runs in its place: what the one before failed of counts no more.
+  void begin_anew();
   // For the model that it is asked for; empty: whatever the client names. Made when it is new, and kept.
   [[nodiscard]] Breaker& breaker(const std::string& model) { return of(model).breaker; }
   [[nodiscard]] Load& load(const std::string& model) { return of(model).load; }

@@ -118,9 +118,12 @@ void check_local(const Placed<Backend>& backend, Problems& problems) {
     problems.add(backend.of("model"), "model " + excerpt(value.model) + " is none of models",
                  "leave model out: the first one is meant");
   }
-  if (!value.models.empty() && value.replicas > 1) {
-    problems.add(backend.of("replicas"), "models that take turns have one replica each",
-                 "leave replicas out, or make a backend of each model");
+  for (const auto& [key, several] :
+       {std::pair("replicas", value.replicas > 1), std::pair("standby", value.standby > 0)}) {
+    if (!value.models.empty() && several) {
+      problems.add(backend.of(key), "models that take turns have one replica each",
+                   std::string("leave ") + key + " out, or make a backend of each model");
+    }
   }
   for (std::size_t i = 0; i < value.models.size(); ++i) {
     if (std::find(value.models.begin(), value.models.begin() + static_cast<std::ptrdiff_t>(i), value.models[i]) ==
@@ -238,15 +241,6 @@ void check_policy(const Placed<Route>& route, const std::vector<Placed<Backend>>
   }
 }
 
-void warn_idle(const Placed<Backend>& backend, Problems& problems) {
-  const Backend& value = backend.value;
-  const auto idle = [&](const char* key, bool set) {
-    if (set) problems.warn(backend.of(key), std::string(key) + " is not acted on in this version");
-  };
-  idle("replicas", value.replicas > 1);
-  idle("standby", value.standby > 0);
-}
-
 }  // namespace
 
 void check_server(const Placed<Server>& server, Problems& problems) {
@@ -357,10 +351,6 @@ void check_routes(const std::vector<Placed<Route>>& routes, const std::vector<Pl
     if (!used && backend.table != nullptr && !backend.value.name.empty())
       problems.warn(backend.of("name"), "no Route names the backend " + backend.value.name);
   }
-}
-
-void warn_of_idle_options(const Draft& draft, Problems& problems) {
-  for (const Placed<Backend>& backend : draft.backends) warn_idle(backend, problems);
 }
 
 }  // namespace spillway::config

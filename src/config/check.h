@@ -15,6 +15,7 @@ struct Draft {
   Placed<Timeouts> defaults;
   Placed<Breaker> breaker;
   Placed<RetryBudget> retry_budget;
+  Placed<Autoscale> autoscale;
   Placed<Log> log;
   std::vector<Placed<Backend>> backends;
   std::vector<Placed<Route>> routes;
@@ -37,8 +38,5 @@ void check_backends(const std::vector<Placed<Backend>>& backends, const Server& 
 void check_breaker(const Placed<Breaker>& breaker, Problems& problems);
 void check_routes(const std::vector<Placed<Route>>& routes, const std::vector<Placed<Backend>>& backends,
                   const Timeouts& defaults, Problems& problems);
-
-// Warns of options that are set, and that this version does not act on.
-void warn_of_idle_options(const Draft& draft, Problems& problems);
 
 }  // namespace spillway::config

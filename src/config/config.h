@@ -158,12 +158,16 @@ struct Backend {
   // on; 0: one of its `models`, which is loaded when it is asked for.
   std::string member_of;
   int replica = 0;
+  bool spare = false;  // a standby: it is started when it is needed
 
   // What clients see of its name.
   [[nodiscard]] const std::string& public_name() const { return member_of.empty() ? name : member_of; }
-  [[nodiscard]] bool on_demand() const { return !member_of.empty() && replica == 0; }
+  // One of several Models that share memory.
+  [[nodiscard]] bool takes_turns() const { return !member_of.empty() && replica == 0; }
+  // It does not always run.
+  [[nodiscard]] bool on_demand() const { return takes_turns() || spare; }
   // Bytes that one Replica may take; 0: any number.
-  [[nodiscard]] std::uint64_t replica_bound() const { return models.empty() && !on_demand() ? memory : 0; }
+  [[nodiscard]] std::uint64_t replica_bound() const { return models.empty() && !takes_turns() ? memory : 0; }
   [[nodiscard]] bool is_local() const { return !engine.empty() && base_url.empty(); }
   bool operator==(const Backend&) const = default;
 };
@@ -216,6 +220,20 @@ struct RetryBudget {
   bool operator==(const RetryBudget&) const = default;
 };
 
+// [autoscale]; see fleet::Autoscaler
+struct Autoscale {
+  bool on = true;
+  double cpu = 0.85;                 // of the processors that a Backend's Replicas may use; 0: does not count
+  milliseconds cpu_for{300'000};     // so long, before one more is started
+  double gpu = 0.9;                  // of the machine's GPUs; as cpu
+  milliseconds queue_wait{1'000};    // that a request waits for room; 0: does not count
+  milliseconds first_token{0};       // the target of the time to the first token; 0: does not count
+  milliseconds wait_for{5'000};      // so long either, before one more is started
+  bool provider_health = true;       // a provider that fails counts
+  milliseconds down_after{300'000};  // of calm, after which one is ended
+  bool operator==(const Autoscale&) const = default;
+};
+
 // [log]
 struct Log {
   log::Level level = log::Level::kInfo;
@@ -232,6 +250,7 @@ struct Config {
   Timeouts defaults;
   Breaker breaker;
   RetryBudget retry_budget;
+  Autoscale autoscale;
   Log log;
   std::vector<Backend> backends;
   std::vector<Route> routes;

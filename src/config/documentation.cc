@@ -30,6 +30,7 @@ std::string documentation_tables() {
                defaults_options());
   append_table(out, "[breaker]", "When a Backend is spared, and others are asked before it.", breaker_options());
   append_table(out, "[retry_budget]", "", retry_budget_options());
+  append_table(out, "[autoscale]", "When `standby` Replicas run, and when no longer.", autoscale_options());
   append_table(out, "[log]", "", log_options());
   append_table(out, "[[backend]]",
                "One for each upstream. Without any: those of the embedded default, which Routes may name.",

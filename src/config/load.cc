@@ -38,6 +38,8 @@ Draft read_draft(const Value& root, Problems& problems) {
       draft.breaker = read_table(entry.value, "[breaker]", breaker_options(), problems);
     } else if (entry.key == "retry_budget") {
       draft.retry_budget = read_table(entry.value, "[retry_budget]", retry_budget_options(), problems);
+    } else if (entry.key == "autoscale") {
+      draft.autoscale = read_table(entry.value, "[autoscale]", autoscale_options(), problems);
     } else if (entry.key == "log") {
       draft.log = read_table(entry.value, "[log]", log_options(), problems);
     } else if (entry.key == "backend") {
@@ -138,7 +140,6 @@ Loaded load_text(std::string_view toml, const std::filesystem::path& path, const
   check_backends(draft.backends, draft.server.value, problems);
   check_breaker(draft.breaker, problems);
   check_routes(draft.routes, draft.backends, draft.defaults.value, problems);
-  warn_of_idle_options(draft, problems);
 
   Config config;
   config.file = path;
@@ -147,6 +148,7 @@ Loaded load_text(std::string_view toml, const std::filesystem::path& path, const
   config.defaults = draft.defaults.value;
   config.breaker = draft.breaker.value;
   config.retry_budget = draft.retry_budget.value;
+  config.autoscale = draft.autoscale.value;
   config.log = draft.log.value;
   take_values(config.backends, draft.backends);
   for (Placed<Route>& route : draft.routes) config.routes.push_back(std::move(route.value));

@@ -9,8 +9,14 @@ namespace spillway::config {
 
 namespace {
 
-bool has_replicas(const Backend& backend) {
-  return backend.is_local() && backend.models.empty() && backend.replicas > 1;
+// Standbys that may be started.
+int spare_of(const Config& config, const Backend& backend) { return config.autoscale.on ? backend.standby : 0; }
+
+// Replicas that may run at once.
+int replicas_of(const Config& config, const Backend& backend) { return backend.replicas + spare_of(config, backend); }
+
+bool has_replicas(const Config& config, const Backend& backend) {
+  return backend.is_local() && backend.models.empty() && replicas_of(config, backend) > 1;
 }
 
 const Backend* find_pool(const Config& config, const std::string& name) {
@@ -33,14 +39,15 @@ Target at_member(const Config& config, const Target& target, const std::string& 
 // As many Targets as the Backend has Replicas.
 void add_replicas(const Config& config, const Target& target, std::vector<Target>& out) {
   const auto found = std::ranges::find(config.backends, target.backend, &Backend::name);
-  if (found == config.backends.end() || !has_replicas(*found)) {
+  if (found == config.backends.end() || !has_replicas(config, *found)) {
     out.push_back(target);
     return;
   }
-  for (int i = 1; i <= found->replicas; ++i) {
+  const int most = replicas_of(config, *found);
+  for (int i = 1; i <= most; ++i) {
     Target one = target;
     one.backend = member_name(*found, std::to_string(i));
-    one.weight /= found->replicas;
+    one.weight /= most;
     out.push_back(std::move(one));
   }
 }
@@ -86,16 +93,18 @@ Config with_members(const Config& config) {
   out.backends.clear();
   out.routes.clear();
   for (const Backend& backend : config.backends) {
-    if (has_replicas(backend)) {
-      for (int i = 1; i <= backend.replicas; ++i) {
+    if (has_replicas(config, backend)) {
+      const int most = replicas_of(config, backend);
+      for (int i = 1; i <= most; ++i) {
         Backend member = backend;
         member.name = member_name(backend, std::to_string(i));
         member.member_of = backend.name;
         member.replica = i;
+        member.spare = i > backend.replicas;
         member.replicas = 1;
+        member.standby = 0;
         // What the Backend may be given at once, shared out.
-        if (member.max_concurrency > 0)
-          member.max_concurrency = (member.max_concurrency + backend.replicas - 1) / backend.replicas;
+        if (member.max_concurrency > 0) member.max_concurrency = (member.max_concurrency + most - 1) / most;
         out.backends.push_back(std::move(member));
       }
       continue;

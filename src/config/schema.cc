@@ -328,6 +328,28 @@ const Options<RetryBudget>& retry_budget_options() {
   return options;
 }
 
+const Options<Autoscale>& autoscale_options() {
+  static const Options<Autoscale> options{
+      boolean<Autoscale>("on", FIELD(on), "false: no standby is started."),
+      share<Autoscale>("cpu", FIELD(cpu),
+                       "Of the processors that a Backend's Replicas may use: from there on one more is started; 0: it "
+                       "does not count."),
+      duration<Autoscale>("cpu_for", FIELD(cpu_for), milliseconds(0), "After it has been so for so long."),
+      share<Autoscale>("gpu", FIELD(gpu), "The same for the use of the machine's GPUs, for as long."),
+      duration<Autoscale>("queue_wait", FIELD(queue_wait), milliseconds(0),
+                          "Requests wait for room, and the next one would for so long: one more is started; 0s: it "
+                          "does not count."),
+      duration<Autoscale>("first_token", FIELD(first_token), milliseconds(0),
+                          "The target of the time to the first token: where it takes longer, one more is started; 0s: "
+                          "it does not count."),
+      duration<Autoscale>("wait_for", FIELD(wait_for), milliseconds(0), "After either has been so for so long."),
+      boolean<Autoscale>("provider_health", FIELD(provider_health),
+                         "One more is started when a provider fails that shares a Route with the Backend."),
+      duration<Autoscale>("down_after", FIELD(down_after), milliseconds(0),
+                          "One is ended when the others could have carried the load with ease for so long.")};
+  return options;
+}
+
 const Options<Log>& log_options() {
   static const Options<Log> options{
       choice<Log>(
@@ -404,7 +426,8 @@ const Options<Backend>& backend_options() {
             "balance", {"prefix", "least"}, FIELD(balance),
             "Which of several Replicas is asked first. prefix: the one with the fewest tokens to compute, those "
             "in flight and those of the prompt that it has not been given of late; least: the fewest in flight."),
-        integer<Backend>("standby", FIELD(standby), 0, 1024, "How many more may be started. Not acted on yet."),
+        integer<Backend>("standby", FIELD(standby), 0, 1024,
+                         "How many more Replicas may be started while they are needed, see [autoscale]."),
         word<Backend>("launcher", {"process", "docker", "kubernetes"}, FIELD(launcher),
                       "How Replicas are started: as processes, or in containers of a Docker engine (at DOCKER_HOST, "
                       "else unix:///var/run/docker.sock). kubernetes: not in this version."),
@@ -535,6 +558,8 @@ std::span<const std::string_view> engine_keys() {
   return kKeys;
 }
 
-std::vector<std::string> section_names() { return {"server", "limits", "defaults", "log", "backend", "route"}; }
+std::vector<std::string> section_names() {
+  return {"server", "limits", "defaults", "breaker", "retry_budget", "autoscale", "log", "backend", "route"};
+}
 
 }  // namespace spillway::config

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "fleet/hardware/processor.h"
 #include "fleet/launcher/process_launcher.h"
 #include "fleet/memory_book.h"
 #include "fleet/plan.h"
@@ -307,6 +308,18 @@ void Fleet::unload(const std::string& backend) {
   std::unique_ptr<Slot> slot = std::move(found->second.current);
   state_->report(backend);
   state_->retire(std::move(slot), State::Until::kForever);
+}
+
+std::optional<Fleet::Usage> Fleet::usage(const std::string& backend) const {
+  const auto found = state_->locals.find(backend);
+  if (found == state_->locals.end() || !found->second.current) return std::nullopt;
+  const Replica& replica = *found->second.serving().replica;
+  if (!replica.ready()) return std::nullopt;
+  const ReplicaPlan& plan = replica.plan();
+  Usage out{replica.processor_time(), plan.backend.cpus};
+  if (out.processors <= 0) out.processors = std::max(plan.backend.engine_threads, plan.threads);
+  if (out.processors <= 0) out.processors = read_processor(Root()).usable();
+  return out;
 }
 
 std::vector<ReplicaStatus> Fleet::status() const {

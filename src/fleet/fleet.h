@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -95,6 +96,14 @@ class Fleet {
   void load(const std::string& backend);
   // Its engine takes no new requests, and ends when the last lease is given back, however long that takes.
   void unload(const std::string& backend);
+
+  // Processor time that the serving engine of a Backend has used since its start, and of how many processors; nothing
+  // where none runs.
+  struct Usage {
+    Duration processor_time{};
+    double processors = 0;
+  };
+  [[nodiscard]] std::optional<Usage> usage(const std::string& backend) const;
 
   // Of all that run; the serving one of each Backend first.
   [[nodiscard]] std::vector<ReplicaStatus> status() const;

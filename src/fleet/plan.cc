@@ -158,7 +158,7 @@ void share_processors(std::vector<ReplicaPlan>& plans) {
   int engines = 0;
   std::set<std::string> pools;
   for (const ReplicaPlan& plan : plans) {
-    if (!plan.backend.on_demand() || pools.insert(plan.backend.member_of).second) ++engines;
+    if (!plan.backend.takes_turns() || pools.insert(plan.backend.member_of).second) ++engines;
   }
   const double cores = read_processor(Root()).usable();
   for (ReplicaPlan& plan : plans) plan.threads = threads_beside(plan.backend, cores, engines);

@@ -49,6 +49,8 @@ class Replica {
   [[nodiscard]] bool ended() const { return supervisor_.phase() == Supervisor::Phase::kStopped; }
   // Its last start was not tried: there was no room.
   [[nodiscard]] bool lacks_memory() const { return lacks_memory_; }
+  // Of its engine, since that started; 0 where there is none.
+  [[nodiscard]] Duration processor_time() const { return instance_ ? instance_->processor_time() : Duration{}; }
   // Without a lease. kStopped as soon as stop() was called; `pid` tells whether it still runs.
   [[nodiscard]] ReplicaStatus status() const;
 

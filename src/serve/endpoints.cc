@@ -58,7 +58,7 @@ Dialect dialect_of(std::string_view path) {
 bool can_serve(const route::Route& route) {
   for (const route::Target& target : route.targets) {
     // One of several Models is loaded when it is asked for.
-    if (target.backend->ready() || target.backend->settings().on_demand()) return true;
+    if (target.backend->ready() || target.backend->settings().takes_turns()) return true;
   }
   return false;
 }

@@ -118,6 +118,7 @@ Status Gateway::open() {
                                    [this](const std::string& backend) { return work_of(backend); },
                                    make_container_launcher()});
   pool_keeper_ = std::make_unique<PoolKeeper>(timers_, *fleet_, conditions_);
+  scale_keeper_ = std::make_unique<ScaleKeeper>(timers_, *fleet_, conditions_);
   if (Status fine = fleet_->check(*config_); !fine) return fine;
   if (Status opened = open_access_log(); !opened) return opened;
   if (Status opened = open_workers(); !opened) return opened;
@@ -216,12 +217,14 @@ void Gateway::run() {
   options_.say(banner(*config_));
   regular_asks_.keep(asks_for(*config_, conditions_, unread_));
   pool_keeper_->keep(*config_);
+  scale_keeper_->keep(*config_);
   watch_.watch(options_.files);
   if (options_.reload) watch_timer_.arm(now() + kWatchEvery);
   loop_.run();
   for (const auto& worker : workers_) worker->join();
   workers_.clear();
   pool_keeper_.reset();
+  scale_keeper_.reset();
   fleet_.reset();
   access_log_.reset();
 }
@@ -291,6 +294,7 @@ Status Gateway::take_up(config::Config next) {
   regular_asks_.keep(asks_for(*config_, conditions_, unread_));
   if (Status applied = fleet_->apply(*config_); !applied) log::error(applied.error().message);
   pool_keeper_->keep(*config_);
+  scale_keeper_->keep(*config_);
   for (const fleet::ReplicaStatus& replica : fleet_->status()) {
     if (replica.serving) on_replica(replica);
   }
@@ -315,10 +319,19 @@ void Gateway::note_restarts(const config::Config& next) {
        "log.access");
 }
 
+bool Gateway::is_spare(const std::string& backend) const {
+  const auto found = std::ranges::find(config_->backends, backend, &config::Backend::name);
+  return found != config_->backends.end() && found->spare;
+}
+
 void Gateway::on_replica(const fleet::ReplicaStatus& replica) {
-  const backend::LocalStatus local = to_local(replica);
+  backend::LocalStatus local = to_local(replica);
   using State = backend::LocalStatus::State;
   using Behind = admit::Gate::Behind;
+  if (local.state == State::kReady && std::exchange(answering_[replica.backend], replica.pid) != replica.pid)
+    conditions_.of(replica.backend)->begin_anew();
+  // Nobody waits for a standby: others answer meanwhile.
+  if (local.state == State::kLoading && is_spare(replica.backend)) local.state = State::kStopped;
   admit::Gate& gate = conditions_.of(replica.backend)->gate();
   // One that makes way lets nobody in before any worker hears of it.
   if (local.state == State::kLoading) gate.set_behind(Behind::kLoading, now());
@@ -346,6 +359,7 @@ void Gateway::cut_off() {
 void Gateway::on_worker_end() {
   if (--running_workers_ > 0) return;
   pool_keeper_->stop();
+  scale_keeper_->stop();
   drain_timer_.disarm();
   fleet_->stop([this] { finish(); });
 }

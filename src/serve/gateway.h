@@ -4,6 +4,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,6 +25,7 @@
 #include "serve/config_watch.h"
 #include "serve/pool_keeper.h"
 #include "serve/regular_asks.h"
+#include "serve/scale_keeper.h"
 #include "serve/worker.h"
 
 namespace spillway::serve {
@@ -79,6 +81,7 @@ class Gateway {
   void reload();
   Status take_up(config::Config config);
   void note_restarts(const config::Config& next);
+  [[nodiscard]] bool is_spare(const std::string& backend) const;
   void on_replica(const fleet::ReplicaStatus& replica);
 
   void drain();
@@ -106,9 +109,11 @@ class Gateway {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<fleet::Fleet> fleet_;
   std::unique_ptr<PoolKeeper> pool_keeper_;
+  std::unique_ptr<ScaleKeeper> scale_keeper_;
   admin::AdminHandler admin_handler_;
   http::Server admin_server_;
-  record::Metrics unread_;  // of the Backends that are asked regularly
+  std::map<std::string, int> answering_;  // the pid of the engine that answered last, by Backend
+  record::Metrics unread_;                // of the Backends that are asked regularly
   RegularAsks regular_asks_{loop_, timers_, resolver_};
   ConfigWatch watch_;
   LoopTimers::Entry watch_timer_;

@@ -32,6 +32,7 @@ admin::BackendStatus describe(const config::Backend& backend, const fleet::Repli
   out.state = "stopped";
   if (replica == nullptr) return out;
   out.state = to_string(replica->state);
+  if (backend.spare && replica->state == fleet::ReplicaStatus::State::kUnloaded) out.state = "standby";
   out.detail = replica->detail;
   out.pid = replica->pid;
   out.restarts = replica->restarts;
@@ -96,6 +97,7 @@ admin::Status Gateway::status() {
   out.refused_config = refused_config_;
   out.needs_restart = needs_restart_;
   describe_backends(out, *config_, fleet_->status(), metrics_.backend_totals());
+  out.autoscale = scale_keeper_->status();
   for (admin::BackendStatus& backend : out.backends) {
     const std::shared_ptr<backend::Condition> condition = conditions_.of(backend.name);
     if (const auto report = condition->report(now())) {

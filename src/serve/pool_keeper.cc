@@ -15,7 +15,7 @@ PoolKeeper::~PoolKeeper() { stop(); }
 void PoolKeeper::keep(const config::Config& config) {
   stop();
   for (const config::Backend& backend : config.backends) {
-    if (!backend.on_demand()) continue;
+    if (!backend.takes_turns()) continue;
     Pool& pool = pools_[backend.member_of];
     if (pool.members.empty()) {
       std::uint64_t room = backend.memory;

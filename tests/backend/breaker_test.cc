@@ -226,6 +226,20 @@ TEST(Breaker, famous_defaults_do_not_see_an_overload_of_18_7_percent) {
   EXPECT_LE(until_ours, 100);
 }
 
+TEST(Breaker, another_engine_in_its_place_gets_all_again) {
+  Breaker breaker;
+  breaker.set({});
+  TimePoint at(std::chrono::hours(1));
+  for (int i = 0; i < 20; ++i) breaker.failed(at += milliseconds(10));
+  EXPECT_LT(breaker.share(), 1);
+  breaker.begin_anew();
+  EXPECT_EQ(breaker.share(), 1);
+  for (int i = 0; i < 4; ++i) breaker.failed(at += milliseconds(10));
+  EXPECT_EQ(breaker.share(), 1) << "what was before does not count";
+  for (int i = 0; i < 4; ++i) breaker.failed(at += milliseconds(10));
+  EXPECT_LT(breaker.share(), 1);
+}
+
 TEST(Breaker, holds_under_many_threads) {
   Breaker breaker;
   std::vector<std::thread> threads;

@@ -117,17 +117,6 @@ TEST(Load, a_key_file_is_read_without_its_line_end) {
   EXPECT_EQ(config.backends.at(0).api_key.value, "sk-file");
 }
 
-TEST(Load, what_is_not_acted_on_is_warned_of_and_its_default_is_not) {
-  const auto loaded = load_text(
-      "[[backend]]\nname = \"a\"\nengine = \"llama.cpp\"\nmodel = \"m\"\nstandby = 1\nresume = "
-      "\"auto\"\n[[route]]\nhedge = "
-      "\"off\"\nretries = 1\n"
-      "targets = [{ backend = \"a\" }]\n",
-      "t.toml", environment_of({}));
-  ASSERT_TRUE(loaded.config.has_value()) << all(loaded.problems);
-  EXPECT_EQ(all(loaded.warnings), "t.toml:5:11: warning: standby is not acted on in this version\n");
-}
-
 TEST(Load, a_backend_that_no_route_names_is_warned_of) {
   const auto loaded = load_text(
       "[[backend]]\nname = \"a\"\nbase_url = \"http://x\"\n[[backend]]\nname = \"b\"\nbase_url = \"http://y\"\n"

@@ -110,5 +110,19 @@ TEST(Members, replicas_are_targets_side_by_side) {
   EXPECT_EQ(with_members(made), made);
 }
 
+TEST(Members, standbys_are_replicas_that_do_not_always_run) {
+  Config config;
+  config.backends = {local("a", {"m"})};
+  config.backends[0].standby = 2;
+  config.routes = {route_of("*", {at(config.backends[0].name)})};
+  const Config made = with_members(config);
+  EXPECT_EQ(made.routes[0].targets.size(), 3u);
+  EXPECT_FALSE(made.backends[0].on_demand());
+  EXPECT_TRUE(made.backends[1].spare && made.backends[2].spare && made.backends[2].on_demand());
+  EXPECT_FALSE(made.backends[2].takes_turns());
+  config.autoscale.on = false;
+  EXPECT_EQ(routes_of(with_members(config)), (Lines{"* -> " + config.backends[0].name}));
+}
+
 }  // namespace
 }  // namespace spillway::config

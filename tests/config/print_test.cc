@@ -49,6 +49,15 @@ level = "off"
 access = "a \"quoted\" \\ path"
 access_max_size = "64KiB"
 access_files = 2
+[autoscale]
+cpu = 0.5
+cpu_for = "10s"
+gpu = 0.6
+queue_wait = "2s"
+first_token = "3s"
+wait_for = "4s"
+provider_health = false
+down_after = "1m"
 [[backend]]
 name = "cloud"
 preset = "deepseek"
