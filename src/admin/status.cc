@@ -1,6 +1,7 @@
 #include "admin/status.h"
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 namespace spillway::admin {
@@ -14,7 +15,7 @@ void from_json(const nlohmann::json& in, AttemptCount& entry) {
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(BackendStatus, name, tier, url, model, state, detail, pid, restarts, in_flight,
                                    attempts, share, failures_in_a_row, last_failure, last_failure_s_ago, limit, waiting,
                                    wait_ms, first_token_ms, hedges, resumes, engine, context, memory, memory_measured,
-                                   reports, running_there, waiting_there, kv_usage)
+                                   reports, running_there, waiting_there, kv_usage, governed, set_point, use, cap)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RouteStatus, model, workload, targets, ready)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ScaleDecision, s_ago, change, replicas, reason)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ScaleStatus, backend, replicas, least, most, cpu, held, decisions)
@@ -116,6 +117,12 @@ Result<Status> from_json(std::string_view text) {
   }
 }
 
+std::string governor_text(const BackendStatus& backend) {
+  return backend.name + ": busy " + std::to_string(static_cast<int>(std::lround(backend.use * 100))) +
+         " % (set point " + std::to_string(static_cast<int>(std::lround(backend.set_point * 100))) + " %), " +
+         std::to_string(backend.cap) + " at once";
+}
+
 std::string to_text(const ScaleStatus& scale) {
   std::string out = scale.backend + ": " + std::to_string(scale.replicas) + " of " + std::to_string(scale.least) +
                     " to " + std::to_string(scale.most) + " replicas, CPU at " +
@@ -155,6 +162,9 @@ std::string to_text(const Status& status) {
     out += "route " + route.model + (route.workload.empty() ? "" : " (workload " + route.workload + ")") + ": ";
     for (std::size_t i = 0; i < route.targets.size(); ++i) out += (i > 0 ? " -> " : "") + route.targets[i];
     out += route.ready ? "\n" : "   NOT READY\n";
+  }
+  for (const BackendStatus& backend : status.backends) {
+    if (backend.governed) out += "governor " + governor_text(backend) + "\n";
   }
   for (const ScaleStatus& scale : status.autoscale) out += "autoscale " + to_text(scale) + "\n";
   for (const std::string& problem : problems_of(status)) out += "problem: " + problem + "\n";

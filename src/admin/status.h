@@ -44,6 +44,10 @@ struct BackendStatus {
   double running_there = 0;      // requests
   double waiting_there = 0;      // requests that it has not begun
   double kv_usage = 0;           // of its room for keys and values, 0 to 1
+  bool governed = false;         // how busy its engine is, is held at a set point:
+  double set_point = 0;          // that one
+  double use = 0;                // how busy it was over the last minute, 0 to 1
+  int cap = 0;                   // requests of priority normal that it may be given at once, now
 };
 
 struct RouteStatus {
@@ -94,6 +98,9 @@ struct Status {
 std::string to_json(const Status& status);
 // The reverse; kCorrupt for anything else.
 Result<Status> from_json(std::string_view json);
+
+// "local/1: busy 74 % (set point 75 %), 1 at once"
+std::string governor_text(const BackendStatus& backend);
 
 // "local: 2 of 1 to 3 replicas, CPU at 93 %; +1 12 s ago: …"
 std::string to_text(const ScaleStatus& scale);

@@ -120,6 +120,9 @@ std::string to_top(const Status& previous, const Status& current, const TopStyle
     out += name + (style.colour ? coloured(state, backend) : state) + cut(rest, left) + "\n";
   }
   if (!current.autoscale.empty()) out += "\n";
+  for (const BackendStatus& backend : current.backends) {
+    if (backend.governed) out += cut("governor " + governor_text(backend), style.width) + "\n";
+  }
   for (const ScaleStatus& scale : current.autoscale) out += cut("autoscale " + to_text(scale), style.width) + "\n";
   return out;
 }

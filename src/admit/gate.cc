@@ -39,6 +39,16 @@ void Gate::set_behind(Behind behind, TimePoint at) {
   call(wakes);
 }
 
+void Gate::set_caps(const Caps& caps, TimePoint at) {
+  Wakes wakes;
+  {
+    const std::lock_guard lock(mutex_);
+    caps_ = caps;
+    let_in(at, wakes);
+  }
+  call(wakes);
+}
+
 void Gate::call(const Wakes& wakes) {
   for (const auto& wake : wakes) wake();
 }
@@ -51,6 +61,7 @@ bool Gate::room_for(Priority priority, TimePoint at) const {
   const int limit = limiter_.limit();
   const int reserve = reserve_of(limit);
   const bool critical = priority == Priority::kCritical;
+  if (inside_ >= caps_[static_cast<std::size_t>(priority)]) return false;
   if (!settings_.hard) return inside_ < (critical ? limit + reserve : limit);
   if (settings_.extra > 0) return inside_ < (critical ? limit + settings_.extra : limit);
   return inside_ < (critical || limit == 1 || at >= critical_until_ ? limit : limit - reserve);
@@ -147,9 +158,13 @@ milliseconds Gate::retry_after(const Ticket& ticket) const {
 
 void Gate::let_in(TimePoint at, Wakes& wakes) {
   while (behind_ == Behind::kReady && queue_.size() > 0 && rate_.when(at) <= at) {
-    Ticket* const ticket = room_for(Priority::kNormal, at)     ? queue_.pop()
-                           : room_for(Priority::kCritical, at) ? queue_.pop_critical()
-                                                               : nullptr;
+    Ticket* ticket = nullptr;
+    for (std::size_t i = kPriorities; i-- > 0 && ticket == nullptr;) {
+      const auto lowest = static_cast<Priority>(i);
+      if (!room_for(lowest, at)) continue;
+      ticket = queue_.pop(lowest);
+      break;  // what has room for this one has room for any above it
+    }
     if (ticket == nullptr) return;
     admit(*ticket, at);
     if (ticket->wake_) wakes.push_back(std::move(ticket->wake_));
@@ -203,6 +218,7 @@ Gate::Numbers Gate::numbers(TimePoint at) const {
                     settings_.limiter.most == Limiter::Settings{}.most;
   out.limit = open ? 0 : limiter_.limit();
   out.inside = inside_;
+  out.cap = caps_[static_cast<std::size_t>(Priority::kNormal)];
   for (std::size_t i = 0; i < kPriorities; ++i) out.waiting[i] = queue_.size(static_cast<Priority>(i));
   out.shed = shed_;
   out.admitted = admitted_;

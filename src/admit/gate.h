@@ -63,11 +63,17 @@ class Gate {
     kLoading,  // all wait
     kStopped,  // nobody does
   };
+  static constexpr int kMany = 1 << 30;
   static constexpr milliseconds kLongestRetryAfter{60'000};
   static constexpr seconds kCriticalFor{60};  // after a critical request another one is expected
 
   void set(const Settings& settings);
   void set_behind(Behind behind, TimePoint at);
+
+  // Holds below the limit, for each priority: one of it is let in while fewer than so many are inside.
+  using Caps = std::array<int, kPriorities>;
+  static constexpr Caps kNoCaps{kMany, kMany, kMany, kMany};
+  void set_caps(const Caps& caps, TimePoint at);
 
   // Whether a newcomer would have to wait: then it goes elsewhere, which counts as waiting for the limit's growth.
   [[nodiscard]] bool would_wait(Priority priority, TimePoint at);
@@ -96,6 +102,7 @@ class Gate {
     std::array<std::size_t, kPriorities> waiting{};
     std::uint64_t shed = 0;
     std::uint64_t admitted = 0;  // all that ever were let in
+    int cap = 0;                 // below the limit, for priority normal; kMany: none
     milliseconds wait{0};        // that a newcomer of priority normal would have
   };
   [[nodiscard]] Numbers numbers(TimePoint at) const;
@@ -116,6 +123,7 @@ class Gate {
   Limiter limiter_;
   RateWindow rate_;
   Queue queue_;
+  Caps caps_ = kNoCaps;
   Behind behind_ = Behind::kReady;
   int inside_ = 0;
   double held_ms_ = 0;  // a permit, on the average

@@ -38,20 +38,17 @@ Ticket* Queue::take(List& list) {
   return ticket;
 }
 
-Ticket* Queue::pop() {
-  if (size_ == 0) return nullptr;
+Ticket* Queue::pop(Priority lowest) {
   List* chosen = nullptr;
-  const bool guard = ++popped_ % kGuard == 0;
-  for (List& list : lists_) {
+  const bool guard = (popped_ + 1) % kGuard == 0;
+  for (std::size_t i = 0; i <= static_cast<std::size_t>(lowest); ++i) {
+    List& list = lists_[i];
     if (list.empty()) continue;
     if (chosen == nullptr || (guard && list.begin()->first < chosen->begin()->first)) chosen = &list;
   }
+  if (chosen == nullptr) return nullptr;
+  if (lowest != Priority::kCritical) ++popped_;
   return take(*chosen);
-}
-
-Ticket* Queue::pop_critical() {
-  List& list = lists_[static_cast<std::size_t>(Priority::kCritical)];
-  return list.empty() ? nullptr : take(list);
 }
 
 bool Queue::remove(const Ticket& ticket) {

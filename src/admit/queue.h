@@ -27,10 +27,8 @@ class Queue {
   // Null: there was room. `ticket` itself: there was none. Another: the newest of the lowest priority, which had to
   // give way to a higher one.
   Ticket* push(Ticket& ticket, Priority priority);
-  // Takes out who is next; null: nobody.
-  Ticket* pop();
-  // The same among those of the highest priority.
-  Ticket* pop_critical();
+  // Takes out who is next of those of `lowest` priority and above; null: nobody.
+  Ticket* pop(Priority lowest = Priority::kBatch);
   // Whether it was there.
   bool remove(const Ticket& ticket);
 

@@ -16,6 +16,7 @@ struct Draft {
   Placed<Breaker> breaker;
   Placed<RetryBudget> retry_budget;
   Placed<Autoscale> autoscale;
+  Placed<Governor> governor;
   Placed<Log> log;
   std::vector<Placed<Backend>> backends;
   std::vector<Placed<Route>> routes;

@@ -234,6 +234,13 @@ struct Autoscale {
   bool operator==(const Autoscale&) const = default;
 };
 
+// [governor]; see fleet::Governor
+struct Governor {
+  bool on = false;
+  double set_point = 0.75;  // of the GPUs that an engine may use, or where there are none, of its processors
+  bool operator==(const Governor&) const = default;
+};
+
 // [log]
 struct Log {
   log::Level level = log::Level::kInfo;
@@ -251,6 +258,7 @@ struct Config {
   Breaker breaker;
   RetryBudget retry_budget;
   Autoscale autoscale;
+  Governor governor;
   Log log;
   std::vector<Backend> backends;
   std::vector<Route> routes;

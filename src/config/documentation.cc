@@ -31,6 +31,10 @@ std::string documentation_tables() {
   append_table(out, "[breaker]", "When a Backend is spared, and others are asked before it.", breaker_options());
   append_table(out, "[retry_budget]", "", retry_budget_options());
   append_table(out, "[autoscale]", "When `standby` Replicas run, and when no longer.", autoscale_options());
+  append_table(out, "[governor]",
+               "Requests wait, those of priority batch first and critical ones never, so that engines are not busier "
+               "than is healthy.",
+               governor_options());
   append_table(out, "[log]", "", log_options());
   append_table(out, "[[backend]]",
                "One for each upstream. Without any: those of the embedded default, which Routes may name.",

@@ -40,6 +40,8 @@ Draft read_draft(const Value& root, Problems& problems) {
       draft.retry_budget = read_table(entry.value, "[retry_budget]", retry_budget_options(), problems);
     } else if (entry.key == "autoscale") {
       draft.autoscale = read_table(entry.value, "[autoscale]", autoscale_options(), problems);
+    } else if (entry.key == "governor") {
+      draft.governor = read_table(entry.value, "[governor]", governor_options(), problems);
     } else if (entry.key == "log") {
       draft.log = read_table(entry.value, "[log]", log_options(), problems);
     } else if (entry.key == "backend") {
@@ -149,6 +151,7 @@ Loaded load_text(std::string_view toml, const std::filesystem::path& path, const
   config.breaker = draft.breaker.value;
   config.retry_budget = draft.retry_budget.value;
   config.autoscale = draft.autoscale.value;
+  config.governor = draft.governor.value;
   config.log = draft.log.value;
   take_values(config.backends, draft.backends);
   for (Placed<Route>& route : draft.routes) config.routes.push_back(std::move(route.value));

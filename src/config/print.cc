@@ -24,6 +24,7 @@ std::string print(const Config& config) {
   print_table(out, "[breaker]", config.breaker, breaker_options());
   print_table(out, "[retry_budget]", config.retry_budget, retry_budget_options());
   print_table(out, "[autoscale]", config.autoscale, autoscale_options());
+  print_table(out, "[governor]", config.governor, governor_options());
   print_table(out, "[log]", config.log, log_options());
   for (const Backend& backend : config.backends) {
     if (backend.is_local()) {

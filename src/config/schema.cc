@@ -350,6 +350,15 @@ const Options<Autoscale>& autoscale_options() {
   return options;
 }
 
+const Options<Governor>& governor_options() {
+  static const Options<Governor> options{
+      boolean<Governor>("on", FIELD(on), "true: how busy each local engine is, is held at the set point."),
+      share<Governor>("set_point", FIELD(set_point),
+                      "Of the GPUs that the engine may use or, on a machine without, of its processors; a mean over a "
+                      "minute.")};
+  return options;
+}
+
 const Options<Log>& log_options() {
   static const Options<Log> options{
       choice<Log>(
@@ -559,7 +568,8 @@ std::span<const std::string_view> engine_keys() {
 }
 
 std::vector<std::string> section_names() {
-  return {"server", "limits", "defaults", "breaker", "retry_budget", "autoscale", "log", "backend", "route"};
+  return {"server",    "limits",   "defaults", "breaker", "retry_budget",
+          "autoscale", "governor", "log",      "backend", "route"};
 }
 
 }  // namespace spillway::config

@@ -18,6 +18,7 @@ const Options<Timeouts>& defaults_options();
 const Options<Breaker>& breaker_options();
 const Options<RetryBudget>& retry_budget_options();
 const Options<Autoscale>& autoscale_options();
+const Options<Governor>& governor_options();
 const Options<Log>& log_options();
 const Options<Backend>& backend_options();
 const Options<Route>& route_options();

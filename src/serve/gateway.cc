@@ -119,6 +119,7 @@ Status Gateway::open() {
                                    make_container_launcher()});
   pool_keeper_ = std::make_unique<PoolKeeper>(timers_, *fleet_, conditions_);
   scale_keeper_ = std::make_unique<ScaleKeeper>(timers_, *fleet_, conditions_);
+  governor_keeper_ = std::make_unique<GovernorKeeper>(timers_, *fleet_, conditions_);
   if (Status fine = fleet_->check(*config_); !fine) return fine;
   if (Status opened = open_access_log(); !opened) return opened;
   if (Status opened = open_workers(); !opened) return opened;
@@ -218,6 +219,7 @@ void Gateway::run() {
   regular_asks_.keep(asks_for(*config_, conditions_, unread_));
   pool_keeper_->keep(*config_);
   scale_keeper_->keep(*config_);
+  governor_keeper_->keep(*config_);
   watch_.watch(options_.files);
   if (options_.reload) watch_timer_.arm(now() + kWatchEvery);
   loop_.run();
@@ -225,6 +227,7 @@ void Gateway::run() {
   workers_.clear();
   pool_keeper_.reset();
   scale_keeper_.reset();
+  governor_keeper_.reset();
   fleet_.reset();
   access_log_.reset();
 }
@@ -295,6 +298,7 @@ Status Gateway::take_up(config::Config next) {
   if (Status applied = fleet_->apply(*config_); !applied) log::error(applied.error().message);
   pool_keeper_->keep(*config_);
   scale_keeper_->keep(*config_);
+  governor_keeper_->keep(*config_);
   for (const fleet::ReplicaStatus& replica : fleet_->status()) {
     if (replica.serving) on_replica(replica);
   }
@@ -360,6 +364,7 @@ void Gateway::on_worker_end() {
   if (--running_workers_ > 0) return;
   pool_keeper_->stop();
   scale_keeper_->stop();
+  governor_keeper_->stop();
   drain_timer_.disarm();
   fleet_->stop([this] { finish(); });
 }

@@ -23,6 +23,7 @@
 #include "record/access_log.h"
 #include "record/metrics.h"
 #include "serve/config_watch.h"
+#include "serve/governor_keeper.h"
 #include "serve/pool_keeper.h"
 #include "serve/regular_asks.h"
 #include "serve/scale_keeper.h"
@@ -110,6 +111,7 @@ class Gateway {
   std::unique_ptr<fleet::Fleet> fleet_;
   std::unique_ptr<PoolKeeper> pool_keeper_;
   std::unique_ptr<ScaleKeeper> scale_keeper_;
+  std::unique_ptr<GovernorKeeper> governor_keeper_;
   admin::AdminHandler admin_handler_;
   http::Server admin_server_;
   std::map<std::string, int> answering_;  // the pid of the engine that answered last, by Backend

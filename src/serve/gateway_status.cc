@@ -98,6 +98,7 @@ admin::Status Gateway::status() {
   out.needs_restart = needs_restart_;
   describe_backends(out, *config_, fleet_->status(), metrics_.backend_totals());
   out.autoscale = scale_keeper_->status();
+  governor_keeper_->describe(out);
   for (admin::BackendStatus& backend : out.backends) {
     const std::shared_ptr<backend::Condition> condition = conditions_.of(backend.name);
     if (const auto report = condition->report(now())) {

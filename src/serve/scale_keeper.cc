@@ -4,7 +4,6 @@
 #include <set>
 
 #include "base/log.h"
-#include "fleet/hardware/gpus.h"
 #include "fleet/plan.h"
 
 namespace spillway::serve {
@@ -61,8 +60,6 @@ void ScaleKeeper::keep(const config::Config& config) {
   }
   groups_ = std::move(next);
   if (groups_.empty()) return;
-  std::vector<fleet::Unread> ignored;
-  has_gpus_ = !fleet::read_gpus(fleet::Root(), ignored).all.empty();
   timer_.arm(now() + kEvery);
 }
 
@@ -72,22 +69,9 @@ void ScaleKeeper::stop() {
 }
 
 void ScaleKeeper::look() {
-  if (has_gpus_) read_gpu();
   const std::vector<fleet::ReplicaStatus> replicas = fleet_.status();
   for (auto& [name, group] : groups_) look_at(name, group, replicas);
   timer_.arm(now() + kEvery);
-}
-
-void ScaleKeeper::read_gpu() {
-  std::vector<fleet::Unread> ignored;
-  double sum = 0;
-  int count = 0;
-  for (const fleet::Gpu& gpu : fleet::read_gpus(fleet::Root(), ignored).all) {
-    if (!gpu.utilisation) continue;
-    sum += *gpu.utilisation / 100.0;
-    ++count;
-  }
-  gpu_ = count > 0 ? std::optional(sum / count) : std::nullopt;
 }
 
 // Since the last look; nothing at the first one at an engine.
@@ -107,7 +91,7 @@ std::optional<double> ScaleKeeper::share_of_processors(Group& group, const fleet
 fleet::ScaleSignals ScaleKeeper::signals_of(Group& group, const std::vector<fleet::ReplicaStatus>& replicas) {
   fleet::ScaleSignals out;
   out.always = 0;
-  out.gpu = gpu_;
+  out.gpu = gpus_.read(group.members.front().gpus);
   double cpu = 0;
   int measured = 0;
   for (const config::Backend& member : group.members) {

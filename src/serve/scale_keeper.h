@@ -14,6 +14,7 @@
 #include "config/config.h"
 #include "fleet/autoscaler.h"
 #include "fleet/fleet.h"
+#include "fleet/hardware/gpus.h"
 
 namespace spillway::serve {
 
@@ -63,14 +64,12 @@ class ScaleKeeper {
   void look_at(const std::string& name, Group& group, const std::vector<fleet::ReplicaStatus>& replicas);
   fleet::ScaleSignals signals_of(Group& group, const std::vector<fleet::ReplicaStatus>& replicas);
   std::optional<double> share_of_processors(Group& group, const fleet::ReplicaStatus& replica);
-  void read_gpu();
 
   LoopTimers& timers_;
   fleet::Fleet& fleet_;
   backend::Conditions& conditions_;
   std::map<std::string, Group> groups_;
-  std::optional<double> gpu_;  // of late, over all of the machine
-  bool has_gpus_ = false;
+  fleet::GpuUse gpus_;
   LoopTimers::Entry timer_;
 };
 

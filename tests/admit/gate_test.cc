@@ -102,6 +102,31 @@ TEST(Gate, places_of_their_own_are_on_top_of_the_limit) {
   for (Ticket* ticket : {&one, &critical, &another}) gate.leave(*ticket, kStart);
 }
 
+TEST(Gate, caps_hold_lower_priorities_below_the_limit_until_they_are_raised) {
+  Gate gate;
+  gate.set(limited(4));
+  gate.set_caps({Gate::kMany, 2, 1, 0}, kStart);
+  Ticket batch, normal, second, high, critical;
+  int woken = 0;
+  EXPECT_EQ(gate.enter(batch, Priority::kBatch, kNever, [&] { ++woken; }, kStart), State::kWaiting);
+  EXPECT_EQ(gate.enter(normal, Priority::kNormal, kNever, kNobody, kStart), State::kInside);
+  EXPECT_EQ(gate.enter(second, Priority::kNormal, kNever, [&] { woken += 10; }, kStart), State::kWaiting);
+  EXPECT_TRUE(gate.would_wait(Priority::kNormal, kStart));
+  EXPECT_EQ(gate.enter(high, Priority::kHigh, kNever, kNobody, kStart), State::kInside);
+  EXPECT_TRUE(gate.try_enter(critical, Priority::kCritical, kStart));
+  EXPECT_EQ(gate.numbers(kStart).cap, 1);
+  gate.leave(high, kStart);
+  gate.set_caps({Gate::kMany, 3, 3, 1}, kStart);
+  EXPECT_EQ(gate.state_of(second), State::kInside);
+  EXPECT_EQ(gate.state_of(batch), State::kWaiting);
+  EXPECT_EQ(woken, 10);
+  for (Ticket* ticket : {&normal, &second, &critical}) gate.leave(*ticket, kStart);
+  EXPECT_EQ(gate.state_of(batch), State::kInside);
+  gate.leave(batch, kStart);
+  gate.set_caps(Gate::kNoCaps, kStart);
+  EXPECT_EQ(gate.numbers(kStart).inside, 0);
+}
+
 TEST(Gate, while_it_loads_all_wait_and_when_it_is_stopped_nobody_does) {
   Gate gate;
   Gate::Settings settings = limited(2);

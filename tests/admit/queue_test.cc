@@ -22,8 +22,8 @@ TEST(Queue, the_higher_priority_goes_first_and_within_one_who_came_first) {
                                   {&normal2, Priority::kNormal}})
     EXPECT_EQ(queue.push(*ticket, priority), nullptr);
   EXPECT_EQ(queue.ahead_of(Priority::kNormal), 4u);
-  EXPECT_EQ(queue.pop_critical(), &critical);
-  EXPECT_EQ(queue.pop_critical(), nullptr);
+  EXPECT_EQ(queue.pop(Priority::kCritical), &critical);
+  EXPECT_EQ(queue.pop(Priority::kCritical), nullptr);
   for (Ticket* expected : {&high, &normal, &normal2, &batch}) EXPECT_EQ(queue.pop(), expected);
   EXPECT_EQ(queue.pop(), nullptr);
 }

@@ -49,6 +49,9 @@ level = "off"
 access = "a \"quoted\" \\ path"
 access_max_size = "64KiB"
 access_files = 2
+[governor]
+on = true
+set_point = 0.5
 [autoscale]
 cpu = 0.5
 cpu_for = "10s"

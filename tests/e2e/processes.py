@@ -44,3 +44,10 @@ def engines(pid: int) -> list[int]:
 
 def resident_bytes(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def processor_seconds(pid: int) -> float:
+    """User and system time that a process has used so far."""
+    stat = _stat(pid)
+    assert stat is not None, f"process {pid} is gone"
+    return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")

@@ -104,6 +104,32 @@ class Nvml {
     return out;
   }
 
+  // One that can be asked how busy it is.
+  struct Handle {
+    Device device = nullptr;
+    std::string index;
+    std::string uuid;
+  };
+  [[nodiscard]] std::vector<Handle> handles() const {
+    std::vector<Handle> out;
+    unsigned count = 0;
+    if (utilisation_ == nullptr || count_(&count) != kSuccess) return out;
+    for (unsigned i = 0; i < count; ++i) {
+      Handle handle;
+      handle.index = std::to_string(i);
+      if (handle_(i, &handle.device) != kSuccess) continue;
+      char text[kNameSize] = "";
+      if (uuid_ != nullptr && uuid_(handle.device, text, sizeof text) == kSuccess) handle.uuid = text;
+      out.push_back(std::move(handle));
+    }
+    return out;
+  }
+  [[nodiscard]] std::optional<double> use(const Handle& handle) const {
+    Utilisation utilisation{};
+    if (utilisation_(handle.device, &utilisation) != kSuccess) return std::nullopt;
+    return std::min(utilisation.gpu, 100u) / 100.0;
+  }
+
  private:
   template <class F>
   void load(F& function, const char* name) {
@@ -224,6 +250,32 @@ std::vector<unsigned> xids_of(std::string_view kernel_log, std::string_view pci)
     if (xid != 0 && std::ranges::find(out, xid) == out.end()) out.push_back(xid);
   }
   return out;
+}
+
+struct GpuUse::State {
+  Nvml nvml;
+  std::vector<Nvml::Handle> handles = nvml.started() ? nvml.handles() : std::vector<Nvml::Handle>{};
+};
+
+GpuUse::GpuUse() : state_(std::make_unique<State>()) {}
+
+GpuUse::~GpuUse() = default;
+
+bool GpuUse::any() const { return !state_->handles.empty(); }
+
+std::optional<double> GpuUse::read(const std::vector<std::string>& which) const {
+  const bool all = which.empty() || which.front() == "all";
+  double sum = 0;
+  int count = 0;
+  for (const Nvml::Handle& handle : state_->handles) {
+    const bool named = std::ranges::any_of(
+        which, [&](const std::string& name) { return name == handle.index || name == handle.uuid; });
+    const std::optional<double> use = all || named ? state_->nvml.use(handle) : std::nullopt;
+    if (!use) continue;
+    sum += *use;
+    ++count;
+  }
+  return count > 0 ? std::optional(sum / count) : std::nullopt;
 }
 
 Gpus read_gpus(const Root& root, std::vector<Unread>& unread) {
