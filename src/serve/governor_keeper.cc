@@ -65,7 +65,7 @@ void GovernorKeeper::look_at(Governed& governed, int starts) {
 void GovernorKeeper::describe(admin::Status& status) const {
   for (admin::BackendStatus& backend : status.backends) {
     const auto found = governed_.find(backend.name);
-    if (found == governed_.end()) continue;
+    if (found == governed_.end() || backend.state != "ready") continue;
     const fleet::Governor& governor = found->second.governor;
     backend.governed = true;
     backend.set_point = set_point_;

@@ -57,6 +57,7 @@ void ScaleKeeper::keep(const config::Config& config) {
                          [&](const config::Backend& each) { return each.member_of == backend.member_of; });
     group.providers = providers_beside(config, group.members);
     group.scaler.set(config.autoscale);
+    group.signals = signals_of(group, fleet_.status());
   }
   groups_ = std::move(next);
   if (groups_.empty()) return;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import io
@@ -84,6 +85,14 @@ class DockerDaemon:
         self.process.wait(slow(30))
         subprocess.run(["umount", str(self.folder / "exec/netns/default")], check=False, capture_output=True)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def running(self):
+        self.start()
+        try:
+            yield self
+        finally:
+            self.stop()
 
     @property
     def environment(self) -> dict[str, str]:

@@ -14,6 +14,7 @@ namespace fs = std::filesystem;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsSupersetOf;
 using ::testing::Not;
 
 config::Environment environment_of(std::map<std::string, std::string> variables) {
@@ -85,6 +86,18 @@ TEST(EngineArguments, context_is_for_each_of_the_parallel_answers) {
               ElementsAre("--host", "127.0.0.1", "--port", "4711", "--model", "/models/a,b.gguf", "--alias", "a_b",
                           "--ctx-size", "12288", "--parallel", "3", "--no-ui", "--offline", "--metrics", "--verbosity",
                           "4", "--threads", "8", "--ctx-size", "1"));
+}
+
+TEST(EngineArguments, bound_the_cache_of_prompts_where_memory_is_bounded) {
+  config::Backend backend;
+  backend.memory = 512u << 20;
+  Model model;
+  model.path = "/m.gguf";
+  model.size = 112u << 20;
+  const std::vector<std::string> arguments = llama_cpp::server_arguments(backend, model, 1);
+  EXPECT_THAT(arguments, IsSupersetOf({"--cache-ram", "100"}));
+  model.size = 1u << 30;
+  EXPECT_THAT(llama_cpp::server_arguments(backend, model, 1), IsSupersetOf({"--cache-ram", "0"}));
 }
 
 TEST(EngineEnvironment, holds_the_key_and_no_secret_of_others) {

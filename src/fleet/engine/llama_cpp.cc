@@ -120,6 +120,12 @@ std::vector<std::string> server_arguments(const config::Backend& backend, const 
     out.emplace_back("--threads");
     out.push_back(std::to_string(threads));
   }
+  // Its cache of earlier prompts would grow to 8 GiB, and be its end where it is bounded: a quarter of what the weights
+  // leave, since contexts and computing want most of it.
+  if (const std::uint64_t bound = backend.replica_bound(); bound > 0) {
+    out.emplace_back("--cache-ram");
+    out.push_back(std::to_string((bound - std::min(bound, model.size)) / 4 >> 20));
+  }
   out.insert(out.end(), backend.engine_args.begin(), backend.engine_args.end());
   return out;
 }

@@ -1,4 +1,4 @@
-docker run --detach --name spillway-012345-local.2-07931a8f \
+docker run --detach --name spillway-012345-local.2-b6a93716 \
   --network host --read-only --cap-drop ALL --security-opt no-new-privileges \
   --pids-limit 4096 --tmpfs /tmp:rw,nosuid,nodev,noexec \
   --log-driver json-file --log-opt max-size=16m --log-opt max-file=2 \
@@ -10,9 +10,9 @@ docker run --detach --name spillway-012345-local.2-07931a8f \
   --label spillway.backend=local/2 \
   --label spillway.owner=0123456789abcdef \
   --label spillway.port=18001 \
-  --label spillway.run=07931a8f6bb73de098fb500a43d2ec29a9bc66a63aa08e3c7694e91d55f2f936 \
+  --label spillway.run=b6a937165114e8d4a8bb242e4bb0f3a0609b997cb25fcda85684a5212f8421cf \
   --env "LLAMA_API_KEY=${SPILLWAY_ENGINE_KEY}" \
   --env HOME=/tmp \
   --env "SPILLWAY_ENGINE_KEY=${SPILLWAY_ENGINE_KEY}" \
   --entrypoint /app/llama-server \
-  sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa --host 127.0.0.1 --port 18001 --model /dev/null --alias null --ctx-size 8192 --parallel 2 --no-ui --offline --metrics --verbosity 4 --note "a \$HOME \"b\" \`c\` \\d"
+  sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa --host 127.0.0.1 --port 18001 --model /dev/null --alias null --ctx-size 8192 --parallel 2 --no-ui --offline --metrics --verbosity 4 --cache-ram 128 --note "a \$HOME \"b\" \`c\` \\d"
