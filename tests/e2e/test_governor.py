@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 
@@ -49,34 +50,35 @@ class Overload:
 
 def first_token_of_a_critical_one(served, number: int) -> float:
     began = time.monotonic()
-    got = stream_chat(served.port, chat_body(f"Critical {number}: " + "what is to be done? " * 20, stream=True, max_tokens=2), CRITICAL, timeout=60)
+    got = stream_chat(served.port, chat_body(f"Critical {number}: " + "what is to be done? " * 4, stream=True, max_tokens=2), CRITICAL, timeout=60)
     assert got.done and not got.errors
     return got.times[0] - began
 
 
 def test_an_engine_under_overload_is_as_busy_as_the_set_point_says(gateway, model_file, tmp_path):
-    # One processor for the engine: the other one is the test's, which would be measured as well.
-    local = {**local_backend(str(model_file)), "parallel": 2, "critical_parallel": 1, "engine_threads": 1}
+    # Half a processor for the engine, which it gets on a busy machine as well.
+    local = {**local_backend(str(model_file)), "parallel": 2, "critical_parallel": 1, "cpus": 0.5}
     served = gateway(config_text([local], governor={"on": True}, limits={"max_wait": "90s"})).wait_until_ready(60)
     unloaded = sorted(first_token_of_a_critical_one(served, i) for i in range(10))
-    normal = Overload(served.port, 6, "normal")
-    batch = Overload(served.port, 2, "batch")
-    eventually("the pause's bank is spent", lambda: normal.answered >= 10, 40)
+    normal = Overload(served.port, 3, "normal")
+    batch = Overload(served.port, 1, "batch")
+    eventually("the pause's bank is spent", lambda: normal.answered >= 6, 40)
     answered = (normal.answered, batch.answered)
     pid = backend(served)["pid"]
     began = (processor_seconds(pid), time.monotonic())
     loaded = []
-    while time.monotonic() - began[1] < 30:
+    while time.monotonic() - began[1] < 20:
         loaded.append(first_token_of_a_critical_one(served, len(loaded) + 100))
         time.sleep(0.7)  # its own work has to be a small part
-    use = (processor_seconds(pid) - began[0]) / (time.monotonic() - began[1])
+    use = (processor_seconds(pid) - began[0]) / (time.monotonic() - began[1]) / 0.5
     progress = (normal.answered - answered[0], batch.answered - answered[1])
     told = run("status", "--admin", f"127.0.0.1:{served.admin_port}", home=tmp_path).stdout
     for load in (normal, batch):
         load.stop()
     print(f"use {use:.3f}, unloaded {unloaded[-1]:.3f} s, loaded p95 {sorted(loaded)[int(len(loaded) * 0.95)]:.3f} s, {progress}")
     assert abs(use - 0.75) <= 0.04, use
-    assert "governor local: busy 7" in told and "set point 75 %" in told, told
+    busy = re.search(r"governor local: busy (\d+) % \(set point 75 %\)", told)
+    assert busy and 65 <= int(busy.group(1)) <= 85, told  # over a minute, of which the beginning is a part
     assert progress[0] > 5 and progress[1] <= 1, progress
     assert normal.failures == []
     # The engine computes tokens of others beside a critical one's prompt, which is not the governor's doing.
