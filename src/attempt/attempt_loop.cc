@@ -55,8 +55,9 @@ void AttemptLoop::put_replicas_in_order() {
       backend::Condition& condition = target.backend->condition();
       const config::Backend& settings = target.backend->settings();
       const bool usable = target.backend->ready() && (target.breaker == nullptr || target.breaker->share() >= 1);
-      loads.push_back({static_cast<double>(condition.tokens()), condition.gate().would_wait(asked_.priority, now_()),
-                       usable, static_cast<double>(settings.context) * settings.parallel, i - group.first});
+      const bool full = condition.gate().would_wait(asked_.priority, now_()) || too_late(target);
+      loads.push_back({static_cast<double>(condition.tokens()), full, usable,
+                       static_cast<double>(settings.context) * settings.parallel, i - group.first});
     }
     const auto salt = static_cast<std::uint64_t>(uniform01() * 1e18);
     const route::Balanced best = route::balance(loads, chain_, group.map.get(), asked_.input_tokens, salt);
@@ -68,6 +69,14 @@ void AttemptLoop::put_replicas_in_order() {
       at = static_cast<std::uint32_t>(group.first) + best.order[next++];
     }
   }
+}
+
+// Its first token is foreseen behind the time that there is for it: however warm it is, another may be in time.
+bool AttemptLoop::too_late(const route::Target& target) const {
+  const TimePoint at = now_();
+  const Duration queue = target.backend->condition().gate().numbers(at).wait;
+  const double expected_ms = to_ms(queue) + (target.load != nullptr ? target.load->expected_ms(at) : 0);
+  return expected_ms > to_ms(deadline_.capped(target.timeouts.first_token, at) - at);
 }
 
 // A standby that does not run is no Target: asking it would be a failure of nobody's.

@@ -104,6 +104,7 @@ class AttemptLoop {
   }
   void put_in_order();
   void put_replicas_in_order();
+  [[nodiscard]] bool too_late(const route::Target& target) const;
   void leave_out_standbys();
   backend::TokensInFlight charge(std::size_t place);
   [[nodiscard]] Move choose();

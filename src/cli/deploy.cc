@@ -39,13 +39,12 @@ class Docker {
   T run(Task<T> task) {
     std::optional<T> out;
     std::exception_ptr failed;
-    bool ended = false;
     asio::co_spawn(loop_, keep(std::move(task), &out), [&](const std::exception_ptr& failure) {
       failed = failure;
-      ended = true;
+      loop_.stop();
     });
     loop_.restart();
-    while (!ended) loop_.run_one();
+    loop_.run();
     if (failed) std::rethrow_exception(failed);
     return *std::move(out);
   }

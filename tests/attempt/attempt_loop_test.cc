@@ -195,6 +195,28 @@ TEST_F(AttemptLoopTest, the_first_that_answers_is_delivered_piece_by_piece) {
   EXPECT_THAT(told_, ElementsAre("a answered"));
 }
 
+TEST_F(AttemptLoopTest, a_warm_replica_is_left_when_its_first_token_would_come_too_late) {
+  const std::string prompt(8'000, 'p');
+  asked_.input = prompt;
+  asked_.input_tokens = 2'000;
+  const auto map = std::make_shared<route::PrefixMap>();
+  route_.groups = {{0, 2, map}};
+  run({answers({"x"}), answers({"x"})});
+  const std::string warm(loop_->answered_by()->name());
+  for (int i = 0; i < 5; ++i) {
+    restart(route_);
+    io_.restart();
+    io_.poll();
+    ASSERT_EQ(loop_->answered_by()->name(), warm);
+  }
+  const std::size_t which = warm == "a" ? 0 : 1;
+  for (int i = 0; i < 50; ++i) route_.targets[which].load->note(seconds(11), false, clock_);  // of 10 that there are
+  restart(route_);
+  io_.restart();
+  io_.poll();
+  EXPECT_NE(loop_->answered_by()->name(), warm);
+}
+
 TEST_F(AttemptLoopTest, every_failure_before_the_first_token_is_the_next_ones_turn) {
   for (const C cls : {C::kResolve, C::kConnect, C::kTls, C::kTimeout, C::kFirstToken, C::kCut, C::kGarbage, C::kEmpty,
                       C::kOverload, C::kRateLimited, C::kServer, C::kConfig, C::kNoModel}) {

@@ -101,17 +101,19 @@ def test_a_busy_processor_brings_a_standby(gateway, model_file):
     assert "CPU at" in scale(served)["decisions"][0]["reason"] and load.failures == []
 
 
+@pytest.mark.sanitized
 def test_a_provider_that_fails_warms_the_standby_before_its_traffic_comes(gateway, upstream, model_file):
     upstream.script(error(503))
     config = config_text([openai_backend("cloud", upstream.port), {**local_backend(str(model_file)), "standby": 1}])
     served = gateway(config)
     eventually("the local one is ready", lambda: states(served)["local/1"] == "ready", 60)
     for _ in range(8):
-        assert chat(served.port, chat_body("hi", max_tokens=2), timeout=30).status == 200
+        assert chat(served.port, chat_body("hi", max_tokens=2), timeout=60).status == 200
     eventually("the standby is ready", lambda: states(served)["local/2"] == "ready", 20)
     assert "provider cloud" in scale(served)["decisions"][0]["reason"]
 
 
+@pytest.mark.sanitized
 def test_without_autoscale_a_standby_is_none(gateway, model_file):
     served = gateway(config_text([{**local_backend(str(model_file)), "standby": 3}], autoscale={"on": False})).wait_until_ready(60)
     assert states(served) == {"local": "ready"} and status(served)["autoscale"] == []

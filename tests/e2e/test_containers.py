@@ -14,6 +14,7 @@ from clock import eventually
 from docker_daemon import DockerDaemon, image_tar
 from gateway import config_text, local_backend
 from http_client import chat, chat_body, get, stream_chat
+from image_registry import ImageRegistry
 from processes import alive
 
 pytestmark = [pytest.mark.sanitized, pytest.mark.timeout(180)]
@@ -74,7 +75,7 @@ def group_file(container: dict, controller: str, file: str) -> Path:
 
 def test_an_engine_in_a_container_answers_and_has_no_more_than_it_needs(gateway, daemon, digest, model_file):
     served = gateway(config_text([contained(model_file, digest)]), env=daemon.environment).wait_until_ready(30)
-    got = chat(served.port, chat_body("hi", max_tokens=4))
+    got = chat(served.port, chat_body("hi", max_tokens=4), timeout=60)
     assert got.status == 200 and got.header("x-spillway-backend") == "local" and got.text
     container = only(daemon)
     host = container["HostConfig"]
@@ -125,6 +126,29 @@ def test_an_image_of_another_digest_never_starts(gateway, daemon, digest, model_
     assert daemon.containers() == []
 
 
+def test_an_image_that_is_not_there_is_fetched_by_its_digest(gateway, daemon, model_file):
+    with ImageRegistry() as registry:
+        digest = registry.push(image_tar(), "2")
+        image = f"127.0.0.1:{registry.port}/engines/llama@{digest}"
+        backend = {**contained(model_file, digest), "image": image}
+        del backend["image_digest"]
+        served = gateway(config_text([backend]), env=daemon.environment).wait_until_ready(90)
+        assert chat(served.port, chat_body("hi", max_tokens=4), timeout=60).status == 200
+        assert f"/v2/engines/llama/manifests/{digest}" in registry.asked and "fetching the image" in served.stderr
+        served.stop()
+
+        # A tag that means something else by now: it is fetched, and not run.
+        backend |= {"image": f"127.0.0.1:{registry.port}/engines/llama:2", "image_digest": "sha256:" + "0" * 64}
+        moved = gateway(config_text([backend]), env=daemon.environment)
+        eventually("it fails", lambda: replica(moved)["state"] == "failing", 60)
+        assert "is not sha256:0000" in replica(moved)["detail"]
+
+        backend |= {"image": f"127.0.0.1:{registry.port}/engines/none:1"}
+        missing = gateway(config_text([backend]), env=daemon.environment)
+        eventually("it fails", lambda: replica(missing)["state"] == "failing", 60)
+        assert "cannot fetch the image" in replica(missing)["detail"], replica(missing)["detail"]
+
+
 def test_a_killed_gateway_finds_its_containers_again(gateway, daemon, digest, model_file, tmp_path):
     config = config_text([contained(model_file, digest, replicas=2)])
     first = gateway(config, env=daemon.environment, data=tmp_path / "data")
@@ -135,7 +159,7 @@ def test_a_killed_gateway_finds_its_containers_again(gateway, daemon, digest, mo
     second = gateway(config, env=daemon.environment, data=tmp_path / "data")
     eventually("both are ready", lambda: all(replica(second, f"local/{i}")["state"] == "ready" for i in (1, 2)), 20)
     assert {each["Id"] for each in daemon.containers()} == before and second.stderr.count("found running") == 2
-    assert chat(second.port, chat_body("hi", max_tokens=4)).status == 200
+    assert chat(second.port, chat_body("hi", max_tokens=4), timeout=60).status == 200
     second.kill()
     third = gateway(config_text([contained(model_file, digest, name="other")]), env=daemon.environment, data=tmp_path / "data")
     eventually("it is ready", lambda: replica(third, "other")["state"] == "ready", 60)
@@ -173,7 +197,7 @@ def test_a_changed_backend_gets_a_new_container_beside_the_old(gateway, daemon, 
     served.signal(signal.SIGHUP)
     eventually("the new one alone is left", lambda: [each["Id"] for each in daemon.containers()] not in ([before], [])
                and len(daemon.containers()) == 1, 60)
-    assert chat(served.port, chat_body("hi", max_tokens=4)).status == 200
+    assert chat(served.port, chat_body("hi", max_tokens=4), timeout=60).status == 200
 
 
 def test_without_a_daemon_the_backend_fails_with_the_reason(gateway, model_file, tmp_path):

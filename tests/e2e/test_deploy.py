@@ -68,7 +68,7 @@ def test_what_is_planned_is_done_and_taken_over(deploy, daemon, digest, model_fi
 
     served = gateway(config, env=daemon.environment, data=tmp_path / "data").wait_until_ready(60)
     eventually("both were found", lambda: served.stderr.count("found running") == 2, 10)
-    assert chat(served.port, chat_body("hi", max_tokens=4)).status == 200
+    assert chat(served.port, chat_body("hi", max_tokens=4), timeout=60).status == 200
     assert {each["Id"] for each in daemon.containers()} == ids
 
 

@@ -85,6 +85,7 @@ def test_an_engine_under_overload_is_as_busy_as_the_set_point_says(gateway, mode
     assert sorted(loaded)[int(len(loaded) * 0.95)] <= 1.5 * unloaded[-1] + 0.1, (unloaded, loaded)
 
 
+@pytest.mark.sanitized
 def test_a_busy_gpu_holds_all_but_critical_ones(gateway, model_file, tmp_path):
     use = tmp_path / "use"
     use.write_text("97")
@@ -103,6 +104,7 @@ def test_a_busy_gpu_holds_all_but_critical_ones(gateway, model_file, tmp_path):
     assert [each.status for each in results] == [200]
 
 
+@pytest.mark.sanitized
 def test_without_a_governor_nothing_is_held(gateway, model_file):
     served = gateway(config_text([local_backend(str(model_file))])).wait_until_ready(60)
     assert backend(served)["governed"] is False

@@ -15,7 +15,7 @@ class Plant {
  public:
   Plant(int slots, double request_seconds, double (*use_of)(int))
       : slots_(slots), request_(request_seconds), use_of_(use_of) {
-    governor_.set(0.75, slots);
+    governor.set(0.75, slots);
   }
 
   // The mean use over so many seconds; `waiting`: which priorities wait, the first is served first.
@@ -23,23 +23,23 @@ class Plant {
     double used = 0;
     for (double at = 0; at < seconds; at += kTick) {
       std::erase_if(left_, [](double left) { return left <= 0; });
-      const Governor::Caps caps = governor_.caps();
+      const Governor::Caps caps = governor.caps();
       for (const Priority priority : waiting) {
         while (inside() < std::min(slots_, caps[static_cast<std::size_t>(priority)])) {
           left_.push_back(request_);
-          ++served_[static_cast<std::size_t>(priority)];
+          ++served[static_cast<std::size_t>(priority)];
         }
       }
       const double use = use_of_(inside());
       for (double& left : left_) left -= kTick;
       used += use * kTick;
-      governor_.note(use, std::chrono::duration_cast<Duration>(std::chrono::duration<double>(kTick)));
+      governor.note(use, std::chrono::duration_cast<Duration>(std::chrono::duration<double>(kTick)));
     }
     return used / seconds;
   }
 
-  Governor governor_;
-  std::array<int, admit::kPriorities> served_{};
+  Governor governor;
+  std::array<int, admit::kPriorities> served{};
 
  private:
   static constexpr double kTick = 0.1;
@@ -70,7 +70,7 @@ TEST_P(GovernorTest, holds_the_set_point_under_overload) {
   Plant plant(GetParam().slots, GetParam().request, GetParam().use_of);
   plant.run(60, {Priority::kNormal});
   for (int minute = 0; minute < 5; ++minute) EXPECT_NEAR(plant.run(60, {Priority::kNormal}), 0.75, 0.03) << minute;
-  EXPECT_NEAR(plant.governor_.mean(), 0.75, 0.06);
+  EXPECT_NEAR(plant.governor.mean(), 0.75, 0.06);
 }
 
 TEST_P(GovernorTest, high_requests_alone_are_held_at_it_as_well) {
@@ -82,12 +82,12 @@ TEST_P(GovernorTest, high_requests_alone_are_held_at_it_as_well) {
 TEST_P(GovernorTest, batch_work_yields_first) {
   Plant plant(GetParam().slots, GetParam().request, GetParam().use_of);
   plant.run(120, {Priority::kNormal, Priority::kBatch});
-  const auto before = plant.served_;
+  const auto before = plant.served;
   plant.run(60, {Priority::kNormal, Priority::kBatch});
   const int normal =
-      plant.served_[static_cast<std::size_t>(Priority::kNormal)] - before[static_cast<std::size_t>(Priority::kNormal)];
+      plant.served[static_cast<std::size_t>(Priority::kNormal)] - before[static_cast<std::size_t>(Priority::kNormal)];
   const int batch =
-      plant.served_[static_cast<std::size_t>(Priority::kBatch)] - before[static_cast<std::size_t>(Priority::kBatch)];
+      plant.served[static_cast<std::size_t>(Priority::kBatch)] - before[static_cast<std::size_t>(Priority::kBatch)];
   EXPECT_GT(normal, 0);
   EXPECT_EQ(batch, 0);
 }
@@ -101,10 +101,10 @@ TEST_P(GovernorTest, batch_work_alone_gets_all_that_there_is) {
 TEST(Governor, critical_ones_are_never_held_and_cost_the_others_no_more_than_the_debt) {
   Plant plant(2, 1, processor);
   EXPECT_NEAR(plant.run(600, {Priority::kCritical}), 1, 0.001);
-  EXPECT_EQ(plant.governor_.caps()[static_cast<std::size_t>(Priority::kNormal)], 0);
-  EXPECT_DOUBLE_EQ(plant.governor_.bank(), -Governor::kDebt);
+  EXPECT_EQ(plant.governor.caps()[static_cast<std::size_t>(Priority::kNormal)], 0);
+  EXPECT_DOUBLE_EQ(plant.governor.bank(), -Governor::kDebt);
   plant.run(7, {});
-  EXPECT_GT(plant.governor_.caps()[static_cast<std::size_t>(Priority::kNormal)], 0);
+  EXPECT_GT(plant.governor.caps()[static_cast<std::size_t>(Priority::kNormal)], 0);
 }
 
 TEST(Governor, below_the_set_point_all_slots_are_open) {

@@ -156,7 +156,7 @@ std::string create_body(const ContainerSpec& spec) {
 
 std::string run_command(const ContainerSpec& spec) {
   std::vector<std::string> lines{"docker run --detach --name " + shell_word(spec.name)};
-  lines.push_back("--network host --read-only --cap-drop ALL --security-opt no-new-privileges");
+  lines.emplace_back("--network host --read-only --cap-drop ALL --security-opt no-new-privileges");
   lines.push_back(fmt::format("--pids-limit {} --tmpfs /tmp:{}", kMostProcesses, temporary_options(spec)));
   lines.push_back(
       fmt::format("--log-driver json-file --log-opt max-size={} --log-opt max-file={}", kLogSize, kLogFiles));
