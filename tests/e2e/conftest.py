@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from clock import SLOW
+from docker_daemon import DockerDaemon, image_tar
 from fake_upstream import FakeUpstream
 from gateway import Gateway, backend_of, binary, config_text, local_backend, openai_backend
 from simulated import Simulated
@@ -185,6 +186,19 @@ def real_engine(tmp_path_factory, engine_data) -> Gateway:
     gateway.wait_until_ready(60)
     yield gateway
     gateways.stop()
+
+
+@pytest.fixture(scope="session")
+def daemon() -> DockerDaemon:
+    """A Docker engine that all tests share; each leaves it without containers."""
+    with DockerDaemon().running() as docker:
+        yield docker
+
+
+@pytest.fixture(scope="session")
+def digest(daemon) -> str:
+    """Of the image engine:1, which has the real llama-server in it."""
+    return daemon.import_image(image_tar(), "engine", "1")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import urllib.parse
 from pathlib import Path
 
 from clock import eventually, slow
-from gateway import cache_dir, clean_environment
+from gateway import cache_dir, clean_environment, local_backend
 
 
 class _Connection(http.client.HTTPConnection):
@@ -51,6 +51,11 @@ def image_tar() -> bytes:
             entry.size, entry.mode = len(content), 0o755
             tar.addfile(entry, io.BytesIO(content))
     return out.getvalue()
+
+
+def contained(model_file, digest: str, **more) -> dict:
+    """A local Backend whose engines run in containers of image_tar(), imported as engine:1."""
+    return {**local_backend(str(model_file)), "launcher": "docker", "image": "engine:1", "image_digest": digest, **more}
 
 
 class DockerDaemon:

@@ -11,25 +11,13 @@ from pathlib import Path
 import pytest
 
 from clock import eventually
-from docker_daemon import DockerDaemon, image_tar
-from gateway import config_text, local_backend
+from docker_daemon import contained, image_tar
+from gateway import config_text
 from http_client import chat, chat_body, get, stream_chat
 from image_registry import ImageRegistry
 from processes import alive
 
 pytestmark = [pytest.mark.sanitized, pytest.mark.timeout(180)]
-
-
-@pytest.fixture(scope="module")
-def daemon():
-    docker = DockerDaemon().start()
-    yield docker
-    docker.stop()
-
-
-@pytest.fixture(scope="module")
-def digest(daemon) -> str:
-    return daemon.import_image(image_tar(), "engine", "1")
 
 
 @pytest.fixture(autouse=True)
@@ -39,10 +27,6 @@ def nothing_is_left(daemon):
     for each in left:
         daemon.ask("DELETE", f"/containers/{each['Id']}?force=1")
     assert left == []
-
-
-def contained(model_file, digest: str, **more) -> dict:
-    return {**local_backend(str(model_file)), "launcher": "docker", "image": "engine:1", "image_digest": digest, **more}
 
 
 def only(daemon) -> dict:

@@ -9,23 +9,11 @@ import pytest
 
 import http_client
 from clock import eventually, slow
-from docker_daemon import DockerDaemon, image_tar
+from docker_daemon import contained
 from gateway import clean_environment, config_text, local_backend, run
 from http_client import chat, chat_body
 
 pytestmark = [pytest.mark.sanitized, pytest.mark.timeout(120)]
-
-
-@pytest.fixture(scope="module")
-def daemon():
-    docker = DockerDaemon().start()
-    yield docker
-    docker.stop()
-
-
-@pytest.fixture(scope="module")
-def digest(daemon) -> str:
-    return daemon.import_image(image_tar(), "engine", "1")
 
 
 @pytest.fixture
@@ -46,10 +34,6 @@ def write_config(tmp_path, *backends: dict) -> str:
     text = config_text(list(backends))
     (tmp_path / "spillway.toml").write_text(text)
     return text
-
-
-def contained(model_file, digest: str, **more) -> dict:
-    return {**local_backend(str(model_file)), "launcher": "docker", "image": "engine:1", "image_digest": digest, **more}
 
 
 def changes(deploy, command: str = "plan") -> dict[str, str]:
