@@ -16,11 +16,11 @@ PACKAGES=(
   libedit-dev
   # charts of the reports
   libjs-chart.js
-  # the container engine that the end-to-end tests start
-  docker.io
   # what the scripts and the end-to-end tests use
   python3 python3-venv curl ca-certificates git xz-utils procps iproute2 openssl
 )
+# For script/test alone: the container engine that the end-to-end tests start.
+TEST_PACKAGES=(docker.io)
 # For script/bench alone: the proxies to be compared with.
 BENCH_PACKAGES=(nginx-light haproxy)
 
