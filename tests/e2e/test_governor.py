@@ -85,7 +85,6 @@ def test_an_engine_under_overload_is_as_busy_as_the_set_point_says(gateway, mode
     assert sorted(loaded)[int(len(loaded) * 0.95)] <= 1.5 * unloaded[-1] + 0.1, (unloaded, loaded)
 
 
-@pytest.mark.sanitized
 def test_a_busy_gpu_holds_all_but_critical_ones(gateway, model_file, tmp_path):
     use = tmp_path / "use"
     use.write_text("97")
