@@ -14,6 +14,8 @@ PACKAGES=(
   libcurl4-openssl-dev libarchive-dev
   # lines of a chat in the terminal
   libedit-dev
+  # how the engine's threads wait for each other
+  libomp-19-dev
   # charts of the reports
   libjs-chart.js
   # what the scripts and the end-to-end tests use

@@ -225,8 +225,8 @@ const Options<Backend>& backend_options() {
             "Further ones, for critical requests alone; each takes the memory of one more context. Without "
             "any, a part of `parallel` is kept for them while they come."),
         integer<Backend>("engine_threads", FIELD(engine_threads), 0, 4096,
-                         "Threads of the engine; 0: `cpus`, else its part of the "
-                         "processors where several engines run, else it decides."),
+                         "Threads of the engine; 0: `cpus`, else as many as there are processors (its part of them "
+                         "where several engines run and it was built without OpenMP)."),
         duration<Backend>("start_timeout", FIELD(start_timeout), milliseconds(100),
                           "From the engine's start to its first good completion."),
         duration<Backend>("hang_timeout", FIELD(hang_timeout), milliseconds(0),

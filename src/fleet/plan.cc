@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -161,7 +162,12 @@ void share_processors(std::vector<ReplicaPlan>& plans) {
     if (!plan.backend.takes_turns() || pools.insert(plan.backend.member_of).second) ++engines;
   }
   const double cores = read_processor(Root()).usable();
-  for (ReplicaPlan& plan : plans) plan.threads = threads_beside(plan.backend, cores, engines);
+  std::map<fs::path, bool> asleep;  // by program: reading one takes a moment
+  for (ReplicaPlan& plan : plans) {
+    const auto [found, is_new] = asleep.emplace(plan.program, false);
+    if (is_new) found->second = engines > 1 && plan.engine->waits_asleep(plan.program);
+    plan.threads = threads_beside(plan.backend, cores, found->second ? 1 : engines);
+  }
 }
 
 }  // namespace

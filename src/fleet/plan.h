@@ -34,10 +34,10 @@ Status check_room(const ReplicaPlan& plan, std::uint64_t room, std::string_view 
 // Bytes for engines: main memory (what of it is free, or all), within the control group, and the GPUs'.
 std::uint64_t memory_for_engines(bool free_now);
 
-// Threads for each of so many engines that compute on `cores` processors side by side; 0: the engine decides. Threads
-// of llama.cpp wait for each other in busy loops: more of them than processors, over all engines, and each waits for
-// one that does not run, so that a token takes a hundred times as long (found with two engines of two threads on two
-// cores).
+// Threads for each of so many engines that compute on `cores` processors side by side and wait in busy loops
+// (Engine::waits_asleep); 0: the engine decides. With more threads than processors, over all of them, each waits for
+// one that does not run: a token takes three times as long, and now and then a hundred times (two engines of two
+// threads on two cores).
 int threads_beside(const config::Backend& backend, double cores, int engines);
 
 // One for each local Backend of `config`. What cannot fit on this machine even alone is refused. Makes `data`/log, and

@@ -105,8 +105,23 @@ TEST(EngineEnvironment, holds_the_key_and_no_secret_of_others) {
       {"PATH=/bin", "DEEPSEEK_API_KEY=sk-1", "LLAMA_ARG_PORT=1", "LLAMA_API_KEY=old", "CUDA_VISIBLE_DEVICES=0",
        "PATHOLOGY=x", "GGML_VK_VISIBLE_DEVICES=1", "https_proxy=http://p"},
       "fresh");
-  EXPECT_THAT(environment,
-              ElementsAre("PATH=/bin", "CUDA_VISIBLE_DEVICES=0", "GGML_VK_VISIBLE_DEVICES=1", "LLAMA_API_KEY=fresh"));
+  EXPECT_THAT(environment, ElementsAre("PATH=/bin", "CUDA_VISIBLE_DEVICES=0", "GGML_VK_VISIBLE_DEVICES=1",
+                                       "KMP_BLOCKTIME=1", "LLAMA_API_KEY=fresh"));
+}
+
+TEST(EngineEnvironment, leaves_openmp_to_whoever_has_tuned_it) {
+  EXPECT_THAT(llama_cpp::server_environment({"OMP_WAIT_POLICY=active"}, "fresh"),
+              ElementsAre("OMP_WAIT_POLICY=active", "LLAMA_API_KEY=fresh"));
+}
+
+TEST(WaitsAsleep, where_the_program_or_its_kernels_ask_for_openmp) {
+  using namespace std::string_literals;
+  const testing::TemporaryFolder folder;
+  const fs::path program = folder.write("llama-server", "ELF\0libm.so.6\0"s);
+  EXPECT_FALSE(llama_cpp::waits_asleep(program));
+  EXPECT_FALSE(llama_cpp::waits_asleep(folder.path() / "missing"));
+  folder.write("libggml-cpu-haswell.so", "ELF\0libgomp.so.1\0"s);
+  EXPECT_TRUE(llama_cpp::waits_asleep(program));
 }
 
 TEST(FailureText, tells_the_engines_first_errors) {

@@ -68,6 +68,10 @@ class Engine {
   [[nodiscard]] virtual std::vector<std::string> environment(const std::vector<std::string>& inherited,
                                                              const EngineStart& start) const = 0;
 
+  // Several of this program may each compute on all processors: while one of its threads waits for another, something
+  // else runs.
+  [[nodiscard]] virtual bool waits_asleep(const std::filesystem::path& /*program*/) const { return true; }
+
   // Where it says that it is well: GET, 200.
   [[nodiscard]] virtual std::string_view health_path() const { return "/health"; }
   // Where it says how much it has to do; empty: nowhere.

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <optional>
 
+#include "base/file.h"
 #include "base/text.h"
 #include "fleet/engine/engines.h"
 
@@ -18,6 +19,12 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kProgram = "llama-server";
 constexpr std::string_view kMend = "run script/setup, or name one in SPILLWAY_LLAMA_SERVER";
+
+// For so many ms a thread of OpenMP looks for the others before it sleeps. As long as a token takes or so: waking up is
+// slow (18 tokens a second with 0, 137 with 1, on two cores). Longer, and a thread that nobody can go on without waits
+// for a processor that another one looks around on.
+constexpr std::string_view kWaitsAwake = "KMP_BLOCKTIME=1";
+constexpr std::uint64_t kMostProgram = 1u << 30;  // bytes
 
 bool is_program(const fs::path& path) {
   std::error_code ec;
@@ -131,9 +138,29 @@ std::vector<std::string> server_arguments(const config::Backend& backend, const 
 }
 
 std::vector<std::string> server_environment(const std::vector<std::string>& inherited, const std::string& key) {
+  constexpr std::array<std::string_view, 3> kOpenMp{"OMP_", "KMP_", "GOMP_"};
   std::vector<std::string> out = kept_environment(inherited);
+  bool tuned = false;
+  for (const std::string& entry : inherited) {
+    if (std::ranges::none_of(kOpenMp, [&](std::string_view prefix) { return entry.starts_with(prefix); })) continue;
+    out.push_back(entry);
+    tuned = true;
+  }
+  if (!tuned) out.push_back(std::string(kWaitsAwake));
   out.push_back("LLAMA_API_KEY=" + key);
   return out;
+}
+
+bool waits_asleep(const fs::path& program) {
+  std::vector<fs::path> parts{program};
+  std::error_code ec;
+  for (const fs::directory_entry& entry : fs::directory_iterator(program.parent_path(), ec)) {
+    if (entry.path().filename().string().starts_with("libggml-cpu")) parts.push_back(entry.path());
+  }
+  return std::ranges::any_of(parts, [](const fs::path& part) {
+    const Result<std::string> bytes = read_file(part, kMostProgram);
+    return bytes && (bytes->find("libomp.so") != std::string::npos || bytes->find("libgomp.so") != std::string::npos);
+  });
 }
 
 std::string failure_text(std::string_view log_tail) {
@@ -244,6 +271,9 @@ class LlamaCpp final : public Engine {
   [[nodiscard]] std::vector<std::string> environment(const std::vector<std::string>& inherited,
                                                      const EngineStart& start) const override {
     return llama_cpp::server_environment(inherited, start.key);
+  }
+  [[nodiscard]] bool waits_asleep(const std::filesystem::path& program) const override {
+    return llama_cpp::waits_asleep(program);
   }
   [[nodiscard]] std::optional<EngineLoad> read_metrics(std::string_view text) const override {
     const std::optional<double> running = metric(text, "llamacpp:requests_processing");

@@ -31,9 +31,13 @@ std::vector<std::string> server_arguments(const config::Backend& backend, const 
                                           int threads = 0);
 
 // The environment of one start: of `inherited` ("NAME=value") only what an engine needs (paths,
-// locale, which GPUs), so that no provider's API key reaches it; and `key`, which it asks of every
-// request but /health. As a variable, since arguments can be read by every user.
+// locale, which GPUs, how OpenMP's threads behave), so that no provider's API key reaches it; and `key`, which it asks
+// of every request but /health. As a variable, since arguments can be read by every user.
 std::vector<std::string> server_environment(const std::vector<std::string>& inherited, const std::string& key);
+
+// Whether its threads wait for each other with OpenMP, which lets others run meanwhile: the program, or the libraries
+// of its kernels beside it, ask for that library. False: in busy loops, or it cannot be read.
+bool waits_asleep(const std::filesystem::path& program);
 
 // How it is going to run, engine_args included.
 RunShape run_shape(const config::Backend& backend);

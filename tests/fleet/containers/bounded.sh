@@ -1,4 +1,4 @@
-docker run --detach --name spillway-012345-local.2-b6a93716 \
+docker run --detach --name spillway-012345-local.2-a234617f \
   --network host --read-only --cap-drop ALL --security-opt no-new-privileges \
   --pids-limit 4096 --tmpfs /tmp:rw,nosuid,nodev,noexec \
   --log-driver json-file --log-opt max-size=16m --log-opt max-file=2 \
@@ -10,7 +10,8 @@ docker run --detach --name spillway-012345-local.2-b6a93716 \
   --label spillway.backend=local/2 \
   --label spillway.owner=0123456789abcdef \
   --label spillway.port=18001 \
-  --label spillway.run=b6a937165114e8d4a8bb242e4bb0f3a0609b997cb25fcda85684a5212f8421cf \
+  --label spillway.run=a234617fa59d42865d2e2d54e70dfe822217100a969759177e9d3745a6ccfa0f \
+  --env KMP_BLOCKTIME=1 \
   --env "LLAMA_API_KEY=${SPILLWAY_ENGINE_KEY}" \
   --env HOME=/tmp \
   --env "SPILLWAY_ENGINE_KEY=${SPILLWAY_ENGINE_KEY}" \
