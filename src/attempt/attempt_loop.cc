@@ -46,21 +46,20 @@ void AttemptLoop::put_replicas_in_order() {
     std::iota(order_.begin(), order_.end(), 0u);
   }
   computed_.assign(route_.targets.size(), asked_.input_tokens);
-  if (std::ranges::any_of(route_.groups, [](const route::ReplicaGroup& group) { return group.map != nullptr; }))
-    chain_ = route::prefix_chain(asked_.input);
   for (const route::ReplicaGroup& group : route_.groups) {
     std::vector<route::ReplicaLoad> loads;
     for (std::size_t i = group.first; i < group.first + group.count; ++i) {
       const route::Target& target = route_.targets[i];
       backend::Condition& condition = target.backend->condition();
-      const config::Backend& settings = target.backend->settings();
       const bool usable = target.backend->ready() && (target.breaker == nullptr || target.breaker->share() >= 1);
       const bool full = condition.gate().would_wait(asked_.priority, now_()) || too_late(target);
-      loads.push_back({static_cast<double>(condition.tokens()), full, usable,
-                       static_cast<double>(settings.context) * settings.parallel, i - group.first});
+      loads.push_back({static_cast<double>(condition.tokens()), full, usable, held_at(group, i), i - group.first});
     }
     const auto salt = static_cast<std::uint64_t>(uniform01() * 1e18);
-    const route::Balanced best = route::balance(loads, chain_, group.map.get(), asked_.input_tokens, salt);
+    static const route::PrefixChain kNone;
+    const bool by_beginning = group.map != nullptr && asked_.beginning != nullptr;
+    const route::Balanced best =
+        route::balance(loads, by_beginning ? asked_.beginning->chain() : kNone, asked_.input_tokens, salt);
     std::ranges::copy(best.computed, computed_.begin() + static_cast<std::ptrdiff_t>(group.first));
     // They take the places that they have among the others, in their own order.
     std::size_t next = 0;
@@ -69,6 +68,17 @@ void AttemptLoop::put_replicas_in_order() {
       at = static_cast<std::uint32_t>(group.first) + best.order[next++];
     }
   }
+}
+
+// Tokens of the prompt that it need not compute.
+double AttemptLoop::held_at(const route::ReplicaGroup& group, std::size_t target) const {
+  if (group.map == nullptr || asked_.beginning == nullptr) return 0;
+  backend::Backend& backend = *route_.targets[target].backend;
+  const route::PrefixChain& chain = asked_.beginning->chain();
+  const backend::SlotBook& slots = backend.condition().slots();
+  if (slots.knows()) return static_cast<double>(slots.held(chain) * route::kPrefixBlockTokens);
+  const config::Backend& settings = backend.settings();
+  return group.map->held(chain, target - group.first, static_cast<double>(settings.context) * settings.parallel);
 }
 
 // Its first token is foreseen behind the time that there is for it: however warm it is, another may be in time.
@@ -191,8 +201,9 @@ backend::TokensInFlight AttemptLoop::charge(std::size_t place) {
   if (route_.groups.empty()) return {};
   const std::size_t target = order_.empty() ? place : order_[place];
   for (const route::ReplicaGroup& group : route_.groups) {
-    if (group.map != nullptr && target >= group.first && target < group.first + group.count)
-      group.map->note(chain_, target - group.first, computed_[target]);
+    if (group.map != nullptr && asked_.beginning != nullptr && target >= group.first &&
+        target < group.first + group.count)
+      group.map->note(asked_.beginning->chain(), target - group.first, computed_[target]);
   }
   return {route_.targets[target].backend->condition(), computed_[target] + asked_.output_tokens};
 }

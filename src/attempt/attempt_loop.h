@@ -33,10 +33,10 @@ class AttemptLoop {
     std::string model;            // as the client names it: what was found out about continuing holds for it
     bool calls_whole = true;      // tool calls are held until the answer is finished, so that a cut before it is mended
     admit::Priority priority = admit::Priority::kNormal;
-    bool repeatable = true;    // two Backends may work on it at once
-    double input_tokens = 0;   // about so many it asks with
-    double output_tokens = 0;  // and for
-    std::string_view input;    // the messages, as they stand in the body
+    bool repeatable = true;                       // two Backends may work on it at once
+    double input_tokens = 0;                      // about so many it asks with
+    double output_tokens = 0;                     // and for
+    const route::Beginning* beginning = nullptr;  // of the messages; null: not known
   };
   AttemptLoop(const route::Route& route, Deadline deadline, Delivery& delivery, Asked asked, MakeLeg make_leg, Now now,
               WakeAt wake_at);
@@ -104,6 +104,7 @@ class AttemptLoop {
   }
   void put_in_order();
   void put_replicas_in_order();
+  [[nodiscard]] double held_at(const route::ReplicaGroup& group, std::size_t target) const;
   [[nodiscard]] bool too_late(const route::Target& target) const;
   void leave_out_standbys();
   backend::TokensInFlight charge(std::size_t place);
@@ -148,7 +149,6 @@ class AttemptLoop {
   Event wake_;
   std::function<void(backend::Backend&, const Tried&)> on_attempt_end_;
   std::vector<double> computed_;      // tokens of the prompt that each of the Route's Targets has to compute
-  route::PrefixChain chain_;          // of the messages, where a Replica is chosen by it
   std::vector<std::uint32_t> order_;  // of the Route's Targets, as its policy has it; empty: as they stand
   std::vector<TargetState> states_;   // in that order
   std::vector<int> tries_;            // at each Target

@@ -27,14 +27,17 @@ AttemptLoop::Asked asked(const api::ChatRequest& chat, const config::Route& rout
   out.priority = priority;
   out.repeatable = !chat.stored;
   out.input_tokens = static_cast<double>(body.size()) / kBytesPerToken;
-  const std::size_t input_end = std::max(chat.messages_end, chat.prompt_end);
-  if (input_end > chat.input_begin && input_end <= body.size())
-    out.input = body.substr(chat.input_begin, input_end - chat.input_begin);
   out.output_tokens = chat.max_tokens >= 0 ? static_cast<double>(chat.max_tokens) : kUsualAnswer;
   out.from_scratch = chat.constrained;
   out.model = chat.model;
   out.calls_whole = !chat.stream || route.tool_calls == "whole";
   return out;
+}
+
+// The messages, as they stand in the body.
+std::string_view input_of(const api::ChatRequest& chat, std::string_view body) {
+  const std::size_t end = std::min(std::max(chat.messages_end, chat.prompt_end), body.size());
+  return end > chat.input_begin ? body.substr(chat.input_begin, end - chat.input_begin) : std::string_view();
 }
 
 std::string in_seconds(Duration duration) {
@@ -154,7 +157,9 @@ Task<> Exchange::answer() {
 Task<> Exchange::attempt(Deadline deadline) {
   RequestBodies& bodies = bodies_.emplace(format_, request_.body, chat_);
   AttemptLoop::Asked asks = asked(chat_, route_->settings, request_.body, priority_);
-  const Ask ask{request_, chat_, bodies, deadline, config_->limits, request_id_, priority_};
+  const route::Beginning beginning(input_of(chat_, request_.body));
+  asks.beginning = &beginning;
+  const Ask ask{request_, chat_, bodies, deadline, config_->limits, request_id_, beginning, priority_};
   loop_.emplace(
       *route_, deadline, *delivery_, std::move(asks),
       [this, &ask](const route::Target& target, const api::Resumption* resumption) {

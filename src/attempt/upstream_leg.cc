@@ -102,8 +102,18 @@ Task<Outcome> UpstreamLeg::open() {
   if (target_.load != nullptr) target_.load->begin(now());
   if (!target_.backend->ready()) co_return Outcome{OutcomeClass::kConnect, 0, "the engine is not running"};
   lease_ = target_.backend->lease();
+  claim_slot();
   if (aborted_) co_return Outcome{OutcomeClass::kAbandoned, 0, "the client left"};
   co_return co_await ask();
+}
+
+// Several choices take several slots, which the engine finds itself.
+void UpstreamLeg::claim_slot() {
+  const api::Endpoint endpoint = body_.format->endpoint();
+  if (!target_.backend->is_local() || body_.request->n != 1) return;
+  if (endpoint != api::Endpoint::kChat && endpoint != api::Endpoint::kCompletions) return;
+  backend::SlotBook& slots = target_.backend->condition().slots();
+  if (slots.knows()) slot_ = slots.claim(ask_.beginning.chain());
 }
 
 // A kept connection that the other side closed just as it was used is not a failure of the Backend: the request goes
@@ -219,6 +229,9 @@ Task<Outcome> UpstreamLeg::ask_once(std::shared_ptr<http::ClientConnection> kept
     append_thinking_off(edits);
   }
   if (asks_for_stream_ && !ask_.chat.stream) api::append_streaming_edits(request, edits);
+  if (slot_.has_slot()) {
+    edits.push_back(api::member_edit(body, request.object_end, "", "id_slot", std::to_string(slot_.slot())));
+  }
   if (!edits.empty()) {
     if (!model.empty()) edits.push_back({request.model_begin, request.model_end, std::string(model)});
     many.emplace_back();
@@ -323,6 +336,7 @@ Task<Outcome> UpstreamLeg::read_whole(http::ClientStatus received) {
 void UpstreamLeg::first_token_came(TimePoint at) {
   if (first_token_ms_ < 0 && target_.load != nullptr) target_.load->first_token_came();
   first_token_ms_ = to_ms(at - sent_at_);
+  slot_.answered();
   target_.backend->series().first_token.observe(at - sent_at_);
 }
 

@@ -23,6 +23,7 @@ struct Ask {
   Deadline deadline;
   const config::Limits& limits;
   std::string_view request_id;  // goes upstream
+  const route::Beginning& beginning;
   admit::Priority priority = admit::Priority::kNormal;
 };
 
@@ -60,6 +61,7 @@ class UpstreamLeg final : public Leg {
   [[nodiscard]] Outcome connection_failed(http::ClientStatus status) const;
   [[nodiscard]] bool aggregates() const;
   [[nodiscard]] TimePoint answer_by() const;
+  void claim_slot();
   void append_thinking_off(std::vector<api::Edit>& edits) const;
   void first_token_came(TimePoint at);
 
@@ -70,7 +72,8 @@ class UpstreamLeg final : public Leg {
   const api::Resumption* resumption_;
   std::shared_ptr<http::ClientConnection> upstream_;
   admit::Ticket ticket_;
-  std::shared_ptr<Event> turn_;  // while it waits at the Gate
+  backend::SlotBook::Claim slot_;  // of a local engine whose slots are chosen here
+  std::shared_ptr<Event> turn_;    // while it waits at the Gate
   std::optional<StreamReader> reader_;
   Outcome whole_;  // of an answer in one piece
   StreamFacts no_facts_;

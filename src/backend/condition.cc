@@ -27,7 +27,8 @@ Condition::PerModel& Condition::of(const std::string& model) {
   return *found;
 }
 
-void Condition::begin_anew() {
+void Condition::begin_anew(std::size_t slots, std::size_t kept) {
+  slots_.begin_anew(slots, kept);
   const std::lock_guard lock(mutex_);
   for (const auto& [model, one] : models_) one->breaker.begin_anew();
 }

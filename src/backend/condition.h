@@ -19,6 +19,7 @@
 #include "backend/load.h"
 #include "backend/resume_memory.h"
 #include "backend/retry_budget.h"
+#include "backend/slot_book.h"
 #include "base/time.h"
 
 namespace spillway::backend {
@@ -55,8 +56,11 @@ class Condition {
   [[nodiscard]] RetryBudget& hedge_budget() { return hedge_budget_; }
   // What it is given at once.
   [[nodiscard]] admit::Gate& gate() { return gate_; }
-  // Another engine runs in its place: what the one before failed of counts no more.
-  void begin_anew();
+  // What each slot of a local engine holds; of others it has no slots.
+  [[nodiscard]] SlotBook& slots() { return slots_; }
+  // Another engine runs in its place, with so many slots that are empty, and room for so many links of what loses its
+  // slot: what the one before failed of counts no more.
+  void begin_anew(std::size_t slots, std::size_t kept);
   // For the model that it is asked for; empty: whatever the client names. Made when it is new, and kept.
   [[nodiscard]] Breaker& breaker(const std::string& model) { return of(model).breaker; }
   [[nodiscard]] Load& load(const std::string& model) { return of(model).load; }
@@ -168,6 +172,7 @@ class Condition {
   RetryBudget hedge_budget_;
   std::map<std::string, std::unique_ptr<PerModel>> models_;
   ResumeMemory resume_memory_;
+  SlotBook slots_;
 };
 
 // Tokens that count as in flight at a Backend as long as this is there.

@@ -31,13 +31,15 @@ struct ReplicaStatus {
   std::string backend;
   std::string model;  // as in the Config
   State state = State::kStarting;
-  std::uint16_t port = 0;  // on 127.0.0.1; set when kReady
-  std::string key;         // its API key; set when kReady
-  int pid = 0;             // 0: no process now
-  int restarts = 0;        // starts after the first one
-  std::string detail;      // of the last failure; empty: there was none
-  MemoryUse memory;        // that it takes, or is expected to; 0: nobody can tell
-  bool measured = false;   // `memory` is what the engine said
+  std::uint16_t port = 0;         // on 127.0.0.1; set when kReady
+  std::string key;                // its API key; set when kReady
+  int pid = 0;                    // 0: no process now
+  int restarts = 0;               // starts after the first one
+  std::string detail;             // of the last failure; empty: there was none
+  MemoryUse memory;               // that it takes, or is expected to; 0: nobody can tell
+  bool measured = false;          // `memory` is what the engine said
+  int slots = 0;                  // that a request can name; 0: the engine chooses
+  std::uint64_t kept_tokens = 0;  // that it holds of what has lost its slot
   bool serving = true;  // requests that begin now go to it: one for each Backend; others load, or end what they began
   // A Replica that a new Config no longer wants is stopped when the last copy of this is gone (or
   // after the drain time-out), so that answers under way can finish.

@@ -216,9 +216,8 @@ bool same_model(const ReplicaPlan& a, const ReplicaPlan& b) {
 }
 
 bool same_run(const ReplicaPlan& a, const ReplicaPlan& b) {
-  return same_model(a, b) && a.engine == b.engine && a.program == b.program && a.log_file == b.log_file &&
-         a.backend.context == b.backend.context && a.backend.parallel == b.backend.parallel &&
-         a.backend.critical_parallel == b.backend.critical_parallel &&
+  return same_model(a, b) && a.engine == b.engine && a.program == b.program && a.backend.context == b.backend.context &&
+         a.backend.parallel == b.backend.parallel && a.backend.critical_parallel == b.backend.critical_parallel &&
          a.backend.engine_threads == b.backend.engine_threads && a.backend.engine_args == b.backend.engine_args &&
          a.backend.launcher == b.backend.launcher && a.backend.image == b.backend.image &&
          a.backend.image_digest == b.backend.image_digest && a.backend.cpus == b.backend.cpus &&

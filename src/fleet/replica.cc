@@ -69,7 +69,9 @@ void Replica::start() {
 void Replica::stop() { feed({.kind = Event::Kind::kStop}); }
 
 void Replica::adopt(const ReplicaPlan& plan) {
+  const std::filesystem::path log_file = plan_.log_file;
   plan_ = plan;
+  plan_.log_file = log_file;
   supervisor_.set_start_timeout(plan_.backend.start_timeout);
 }
 
@@ -93,6 +95,13 @@ ReplicaStatus Replica::status() const {
   out.detail = supervisor_.detail();
   out.memory = measured_ ? *measured_ : plan_.memory;
   out.measured = measured_.has_value();
+  const HeldPrompts held = plan_.engine->held_prompts(plan_.backend, plan_.model);
+  out.slots = held.slots;
+  if (held.slots > 0 && out.memory.cache > 0) {
+    const double tokens = static_cast<double>(plan_.backend.context) * held.slots;  // that the cache of all slots takes
+    out.kept_tokens =
+        static_cast<std::uint64_t>(static_cast<double>(held.bytes) / static_cast<double>(out.memory.cache) * tokens);
+  }
   return out;
 }
 

@@ -9,8 +9,8 @@ namespace {
 
 constexpr std::uint64_t kSeed = 0x9e3779b97f4a7c15;
 constexpr int kTagShift = 32;
-constexpr std::uint64_t kBlockTokens = 64;  // 4 bytes a token
-constexpr double kAlike = 32;               // tokens: a smaller difference is none
+constexpr std::uint64_t kBlockTokens = kPrefixBlockTokens;
+constexpr double kAlike = 32;  // tokens: a smaller difference is none
 // What is computed once more delays those behind it as well: so a token of the prompt counts more than one in flight.
 // Without that, requests run from a warm Replica for a moment's queue, and in the end each one has to hold everything.
 constexpr double kTwice = 2;
@@ -78,8 +78,8 @@ void PrefixMap::note(const PrefixChain& chain, std::size_t replica, double compu
   }
 }
 
-Balanced balance(std::span<const ReplicaLoad> replicas, const PrefixChain& chain, const PrefixMap* map,
-                 double prompt_tokens, std::uint64_t salt) {
+Balanced balance(std::span<const ReplicaLoad> replicas, const PrefixChain& chain, double prompt_tokens,
+                 std::uint64_t salt) {
   std::vector<double> costs(replicas.size());
   std::vector<std::uint64_t> draws(replicas.size());
   Balanced out;
@@ -87,8 +87,7 @@ Balanced balance(std::span<const ReplicaLoad> replicas, const PrefixChain& chain
   const std::uint64_t beginning = chain.empty() ? salt : chain.front();
   for (std::size_t i = 0; i < replicas.size(); ++i) {
     const ReplicaLoad& replica = replicas[i];
-    const double held = map == nullptr ? 0 : map->held(chain, replica.number, replica.capacity);
-    out.computed[i] = std::max(prompt_tokens - held, 0.0);
+    out.computed[i] = std::max(prompt_tokens - replica.held, 0.0);
     costs[i] =
         replica.tokens + kTwice * out.computed[i] + (replica.full ? kFull : 0) + (replica.usable ? 0 : 2 * kFull);
     draws[i] = mix(beginning ^ mix(replica.number + 1));

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -20,14 +21,30 @@ namespace spillway::route {
 
 using PrefixChain = std::vector<std::uint64_t>;
 
-inline constexpr std::size_t kPrefixBlock = 256;   // bytes: some 64 tokens
+inline constexpr std::size_t kPrefixBlock = 256;  // bytes
+inline constexpr std::size_t kPrefixBlockTokens = kPrefixBlock / 4;
 inline constexpr std::size_t kPrefixBlocks = 128;  // links at most: what comes behind 32 KiB is not told apart
 
 // Of the text of a request's messages; whole blocks alone. Empty for a short one.
 PrefixChain prefix_chain(std::string_view input);
 
-// Shared by all threads, without a lock. 1 MiB. A Replica forgets what was given to it least recently when it has been
-// given more tokens since than it can hold: so does this.
+// The chain of one request, made when it is first asked for. One thread; `input` outlives this.
+class Beginning {
+ public:
+  explicit Beginning(std::string_view input) : input_(input) {}
+  [[nodiscard]] const PrefixChain& chain() const {
+    if (!chain_) chain_ = prefix_chain(input_);
+    return *chain_;
+  }
+
+ private:
+  std::string_view input_;
+  mutable std::optional<PrefixChain> chain_;
+};
+
+// Of engines that hold blocks of keys and values (vLLM, SGLang, TensorRT-LLM); what llama.cpp's slots hold is known
+// (backend::SlotBook). Shared by all threads, without a lock. 1 MiB. A Replica forgets what was given to it least
+// recently when it has been given more tokens since than it can hold: so does this.
 class PrefixMap {
  public:
   static constexpr std::size_t kReplicas = 16;  // Replicas beyond are not told apart
@@ -54,19 +71,19 @@ struct ReplicaLoad {
   double tokens = 0;       // in flight: to be computed of prompts, and of answers that are asked for
   bool full = false;       // a request has to wait there
   bool usable = true;      // it is there, and not spared
-  double capacity = 0;     // tokens of all its contexts
-  std::size_t number = 0;  // as PrefixMap knows it
+  double held = 0;         // tokens of the prompt that it need not compute
+  std::size_t number = 0;  // among the Replicas of its Backend
 };
 
 // In which order Replicas are asked, the best first: by tokens in flight, and by the tokens of the prompt that each
-// would have to compute. `chain` empty: by load alone. Among alikes the one that the beginning hashes to (rendezvous
-// hashing), so that a new conversation goes to the same one from every gateway; `salt` stands in for the beginning
-// where there is none.
+// would have to compute. `chain` empty: by load alone, and nothing is held. Among alikes the one that the beginning
+// hashes to (rendezvous hashing), so that a new conversation goes to the same one from every gateway; `salt` stands in
+// for the beginning where there is none.
 struct Balanced {
   std::vector<std::uint32_t> order;
   std::vector<double> computed;  // tokens of the prompt, by Replica as they were given
 };
-Balanced balance(std::span<const ReplicaLoad> replicas, const PrefixChain& chain, const PrefixMap* map,
-                 double prompt_tokens, std::uint64_t salt);
+Balanced balance(std::span<const ReplicaLoad> replicas, const PrefixChain& chain, double prompt_tokens,
+                 std::uint64_t salt);
 
 }  // namespace spillway::route

@@ -333,7 +333,8 @@ void Gateway::on_replica(const fleet::ReplicaStatus& replica) {
   using State = backend::LocalStatus::State;
   using Behind = admit::Gate::Behind;
   if (local.state == State::kReady && std::exchange(answering_[replica.backend], replica.pid) != replica.pid)
-    conditions_.of(replica.backend)->begin_anew();
+    conditions_.of(replica.backend)
+        ->begin_anew(static_cast<std::size_t>(replica.slots), replica.kept_tokens / route::kPrefixBlockTokens);
   // Nobody waits for a standby: others answer meanwhile.
   if (local.state == State::kLoading && is_spare(replica.backend)) local.state = State::kStopped;
   admit::Gate& gate = conditions_.of(replica.backend)->gate();

@@ -197,7 +197,8 @@ TEST_F(AttemptLoopTest, the_first_that_answers_is_delivered_piece_by_piece) {
 
 TEST_F(AttemptLoopTest, a_warm_replica_is_left_when_its_first_token_would_come_too_late) {
   const std::string prompt(8'000, 'p');
-  asked_.input = prompt;
+  const route::Beginning beginning(prompt);
+  asked_.beginning = &beginning;
   asked_.input_tokens = 2'000;
   const auto map = std::make_shared<route::PrefixMap>();
   route_.groups = {{0, 2, map}};

@@ -12,7 +12,7 @@ import pytest
 
 from clock import eventually
 from gateway import config_text, local_backend, run
-from http_client import chat, chat_body, get, stream_chat
+from http_client import Connection, chat, chat_body, get, open_stream, stream_chat
 from processes import engines
 
 pytestmark = pytest.mark.timeout(120)
@@ -69,6 +69,52 @@ def test_a_conversation_stays_with_the_replica_that_has_its_beginning(gateway, m
     assert all(each > 300 for each in cached[1:]), cached
     answered = {name: sum(count["count"] for count in each["attempts"]) for name, each in replicas(served).items()}
     assert sorted(answered.values()) == [0, 4], answered
+
+
+def test_conversations_with_one_system_prompt_keep_a_slot_each(gateway, model_file):
+    backend = {**local_backend(str(model_file)), "parallel": 4, "context": 1024, "engine_args": ["--cache-ram", "0"]}
+    served = gateway(config_text([backend])).wait_until_ready()
+    system = {"role": "system", "content": "You are a helpful gardener. " * 20}
+    talks = [[system, {"role": "user", "content": f"I am number {number}. " + f"My garden has bed {number}. " * 30}] for number in range(4)]
+
+    def computed(messages: list) -> int:
+        got = chat(served.port, {"model": "m", "messages": messages, "max_tokens": 8, "temperature": 0}, timeout=60)
+        assert got.status == 200
+        messages += [{"role": "assistant", "content": got.text}, {"role": "user", "content": "And what do roses need?"}]
+        return got.json["timings"]["prompt_n"]
+
+    first = [computed(messages) for messages in talks]
+    assert min(first) > 200, first
+    again = [computed(messages) for messages in talks]
+    assert max(again) < 60, (first, again)
+
+
+def test_an_engine_goes_on_where_its_backend_gets_another_replica_and_loses_it(gateway, model_file):
+    backend = local_backend(str(model_file))
+    served = gateway(config_text([backend])).wait_until_ready()
+    (engine,) = engines(served.pid)
+
+    def reload(**more) -> None:
+        served.config_file.write_text(config_text([{**backend, **more}]))
+        served.signal(signal.SIGHUP)
+
+    with Connection(served.port, timeout=40) as connection:
+        reader = open_stream(connection, chat_body("Tell a story.", stream=True, max_tokens=300, ignore_eos=True))
+        reader.next()
+        reload(replicas=2)
+        eventually("the engine is the first Replica", lambda: replicas(served).get("local/1", {}).get("pid") == engine, 10, every=0.02)
+        assert replicas(served)["local/1"]["state"] == "ready"
+        assert chat(served.port, chat_body("hi", max_tokens=2), timeout=60).status == 200
+        got = reader.rest()
+    assert got.done and not got.errors
+    wait_for_all(served, 2)
+    reload()
+    eventually("it has its old name", lambda: replicas(served).get("local", {}).get("pid") == engine, 10)
+    eventually("it is the only one", lambda: engines(served.pid) == [engine], 20)
+    assert chat(served.port, chat_body("hi", max_tokens=2), timeout=60).status == 200
+    os.kill(engine, signal.SIGKILL)
+    eventually("another one runs in its place", lambda: engines(served.pid) not in ([], [engine]), 20)
+    served.wait_until_ready()
 
 
 def test_requests_without_a_common_beginning_are_spread(gateway, model_file):

@@ -100,6 +100,21 @@ TEST(EngineArguments, bound_the_cache_of_prompts_where_memory_is_bounded) {
   EXPECT_THAT(llama_cpp::server_arguments(backend, model, 1), IsSupersetOf({"--cache-ram", "0"}));
 }
 
+TEST(HeldPrompts, are_its_slots_and_its_cache_in_main_memory) {
+  config::Backend backend;
+  backend.parallel = 3;
+  backend.critical_parallel = 1;
+  Model model;
+  model.size = 112u << 20;
+  EXPECT_EQ(llama_cpp::held_prompts(backend, model).slots, 4);
+  EXPECT_EQ(llama_cpp::held_prompts(backend, model).bytes, 8192ull << 20);
+  backend.memory = 512u << 20;
+  EXPECT_EQ(llama_cpp::held_prompts(backend, model).bytes, 100ull << 20);
+  backend.engine_args = {"--cache-ram", "7", "--kv-unified"};
+  EXPECT_EQ(llama_cpp::held_prompts(backend, model).bytes, 7ull << 20);
+  EXPECT_EQ(llama_cpp::held_prompts(backend, model).slots, 0);
+}
+
 TEST(EngineEnvironment, holds_the_key_and_no_secret_of_others) {
   const auto environment = llama_cpp::server_environment(
       {"PATH=/bin", "DEEPSEEK_API_KEY=sk-1", "LLAMA_ARG_PORT=1", "LLAMA_API_KEY=old", "CUDA_VISIBLE_DEVICES=0",

@@ -60,9 +60,12 @@ TEST(PrefixMap, forgets_what_others_have_pushed_out) {
   EXPECT_EQ(map.held(chain, 1, 1000), 256);
 }
 
-std::vector<ReplicaLoad> loads(std::vector<double> tokens) {
+// By their tokens in flight, and what they hold of `chain` as `map` has it.
+std::vector<ReplicaLoad> loads(std::vector<double> tokens, const PrefixMap* map = nullptr,
+                               const PrefixChain& chain = {}) {
   std::vector<ReplicaLoad> out;
-  for (std::size_t i = 0; i < tokens.size(); ++i) out.push_back({tokens[i], false, true, kCapacity, i});
+  for (std::size_t i = 0; i < tokens.size(); ++i)
+    out.push_back({tokens[i], false, true, map == nullptr ? 0 : map->held(chain, i, kCapacity), i});
   return out;
 }
 
@@ -71,30 +74,29 @@ using Order = std::vector<std::uint32_t>;
 TEST(Balance, goes_where_the_fewest_tokens_are_to_be_computed) {
   PrefixMap map;
   const PrefixChain chain = prefix_chain(text_of(8 * kPrefixBlock));  // 512 tokens
-  EXPECT_EQ(balance(loads({900, 100, 500}), {}, nullptr, 512, 1).order, (Order{1, 2, 0}));
+  EXPECT_EQ(balance(loads({900, 100, 500}), {}, 512, 1).order, (Order{1, 2, 0}));
   map.note(chain, 0, 512);
   // The first one need not compute the prompt again: 1,000 in flight are less than 100 and twice 512.
-  EXPECT_EQ(balance(loads({1000, 100}), chain, &map, 512, 1).order.front(), 0u);
+  EXPECT_EQ(balance(loads({1000, 100}, &map, chain), chain, 512, 1).order.front(), 0u);
   // But not at any price.
-  EXPECT_EQ(balance(loads({1300, 100}), chain, &map, 512, 1).order.front(), 1u);
+  EXPECT_EQ(balance(loads({1300, 100}, &map, chain), chain, 512, 1).order.front(), 1u);
 }
 
 TEST(Balance, takes_what_is_full_later_and_what_is_not_there_last) {
   std::vector<ReplicaLoad> replicas = loads({0, 5000, 100});
   replicas[0].usable = false;
   replicas[2].full = true;
-  EXPECT_EQ(balance(replicas, {}, nullptr, 10, 1).order, (Order{1, 2, 0}));
+  EXPECT_EQ(balance(replicas, {}, 10, 1).order, (Order{1, 2, 0}));
 }
 
 TEST(Balance, sends_the_same_beginning_to_the_same_one_among_alikes) {
   const PrefixChain chain = prefix_chain(text_of(kPrefixBlock, 'q'));
-  PrefixMap empty;
-  const std::uint32_t first = balance(loads({0, 0, 0}), chain, &empty, 64, 1).order.front();
+  const std::uint32_t first = balance(loads({0, 0, 0}), chain, 64, 1).order.front();
   for (std::uint64_t salt = 0; salt < 50; ++salt)
-    EXPECT_EQ(balance(loads({0, 0, 0}), chain, &empty, 64, salt).order.front(), first);
+    EXPECT_EQ(balance(loads({0, 0, 0}), chain, 64, salt).order.front(), first);
   std::array<int, 3> counts{};
   for (std::uint64_t salt = 0; salt < 3000; ++salt)
-    ++counts[balance(loads({0, 0, 0}), {}, nullptr, 64, salt * 977).order.front()];
+    ++counts[balance(loads({0, 0, 0}), {}, 64, salt * 977).order.front()];
   for (const int count : counts) EXPECT_NEAR(count, 1000, 150);
 }
 
@@ -149,8 +151,7 @@ double mean_ttft(double shared, int groups, bool by_prefix, std::uint32_t seed) 
     std::string whole = beginning + std::to_string(i);
     whole.resize(17 * kPrefixBlock, 'u');
     const PrefixChain chain = by_prefix ? prefix_chain(whole) : PrefixChain();
-    const Balanced best =
-        balance(loads({engines[0].tokens, engines[1].tokens}), chain, by_prefix ? &map : nullptr, kPrompt, random());
+    const Balanced best = balance(loads({engines[0].tokens, engines[1].tokens}, &map, chain), chain, kPrompt, random());
     const std::size_t chosen = best.order.front();
     map.note(chain, chosen, best.computed[chosen]);
     Engine& engine = engines[chosen];

@@ -41,6 +41,12 @@ struct Capabilities {
   std::string_view image_program;  // its program in there, a path or a word of its PATH
 };
 
+// Where it holds the keys and values of earlier requests.
+struct HeldPrompts {
+  int slots = 0;            // that a request can name (`id_slot`), one text each; 0: it chooses itself
+  std::uint64_t bytes = 0;  // of main memory, for texts that have lost their slot
+};
+
 // How one start is called.
 struct EngineStart {
   const config::Backend& backend;
@@ -84,6 +90,9 @@ class Engine {
   // How it is going to run, for estimate_memory(); nothing: that is not known of it.
   [[nodiscard]] virtual std::optional<RunShape> run_shape(const config::Backend& /*backend*/) const {
     return std::nullopt;
+  }
+  [[nodiscard]] virtual HeldPrompts held_prompts(const config::Backend& /*backend*/, const Model& /*model*/) const {
+    return {};
   }
   // What it says in its log that it takes; nothing: it does not say.
   [[nodiscard]] virtual std::optional<MemoryUse> reported_memory(std::string_view /*log*/) const {

@@ -71,6 +71,14 @@ bool is_failure(std::string_view line, char level) {
                                          line.find("GGML_ABORT") != std::string::npos));
 }
 
+// Its cache of earlier prompts, in MiB, where `memory` bounds it: it would grow to 8 GiB and be the engine's end. A
+// quarter of what the weights leave, since contexts and computing want most of it.
+std::optional<std::uint64_t> bounded_cache(const config::Backend& backend, const Model& model) {
+  const std::uint64_t bound = backend.replica_bound();
+  if (bound == 0) return std::nullopt;
+  return (bound - std::min(bound, model.size)) / 4 >> 20;
+}
+
 }  // namespace
 
 Result<fs::path> find_server(const config::Environment& environment) {
@@ -127,11 +135,9 @@ std::vector<std::string> server_arguments(const config::Backend& backend, const 
     out.emplace_back("--threads");
     out.push_back(std::to_string(threads));
   }
-  // Its cache of earlier prompts would grow to 8 GiB, and be its end where it is bounded: a quarter of what the weights
-  // leave, since contexts and computing want most of it.
-  if (const std::uint64_t bound = backend.replica_bound(); bound > 0) {
+  if (const std::optional<std::uint64_t> mebibytes = bounded_cache(backend, model)) {
     out.emplace_back("--cache-ram");
-    out.push_back(std::to_string((bound - std::min(bound, model.size)) / 4 >> 20));
+    out.push_back(std::to_string(*mebibytes));
   }
   out.insert(out.end(), backend.engine_args.begin(), backend.engine_args.end());
   return out;
@@ -212,6 +218,20 @@ RunShape run_shape(const config::Backend& backend) {
   return out;
 }
 
+HeldPrompts held_prompts(const config::Backend& backend, const Model& model) {
+  constexpr std::uint64_t kByDefault = 8192;  // MiB
+  std::uint64_t mebibytes = bounded_cache(backend, model).value_or(kByDefault);
+  const std::vector<std::string>& arguments = backend.engine_args;
+  for (std::size_t i = 0; i + 1 < arguments.size(); ++i) {
+    if (arguments[i] != "--cache-ram" && arguments[i] != "-cram") continue;
+    const std::string& value = arguments[i + 1];
+    if (std::from_chars(value.data(), value.data() + value.size(), mebibytes).ec != std::errc()) mebibytes = kByDefault;
+  }
+  // One cache for all: what a request finds in a slot is no longer what was last asked there.
+  const bool unified = run_shape(backend).unified;
+  return {unified ? 0 : backend.parallel + backend.critical_parallel, mebibytes << 20};
+}
+
 std::optional<MemoryUse> reported_memory(std::string_view log) {
   constexpr std::string_view kTable = "memory breakdown [MiB]";
   constexpr std::uint64_t kMiB = 1u << 20;
@@ -286,6 +306,9 @@ class LlamaCpp final : public Engine {
   }
   [[nodiscard]] std::optional<RunShape> run_shape(const config::Backend& backend) const override {
     return llama_cpp::run_shape(backend);
+  }
+  [[nodiscard]] HeldPrompts held_prompts(const config::Backend& backend, const Model& model) const override {
+    return llama_cpp::held_prompts(backend, model);
   }
   [[nodiscard]] std::optional<MemoryUse> reported_memory(std::string_view log) const override {
     return llama_cpp::reported_memory(log);

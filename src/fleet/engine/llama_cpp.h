@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "config/config.h"
 #include "config/load.h"
+#include "fleet/engine/engine.h"
 #include "fleet/models/manifest.h"
 #include "fleet/models/memory.h"
 
@@ -41,6 +42,9 @@ bool waits_asleep(const std::filesystem::path& program);
 
 // How it is going to run, engine_args included.
 RunShape run_shape(const config::Backend& backend);
+
+// Of one start, engine_args included.
+HeldPrompts held_prompts(const config::Backend& backend, const Model& model);
 
 // The last table "memory breakdown" in its log, over all devices; nothing where there is none.
 std::optional<MemoryUse> reported_memory(std::string_view log);
