@@ -68,6 +68,11 @@ struct Local {
   [[nodiscard]] const Slot& serving() const { return previous ? *previous : *current; }
 };
 
+// As the Config names it.
+const std::string& family_of(const config::Backend& backend) {
+  return backend.member_of.empty() ? backend.name : backend.member_of;
+}
+
 ReplicaStatus unloaded(const ReplicaPlan& plan) {
   ReplicaStatus out;
   out.backend = plan.backend.name;
@@ -97,7 +102,9 @@ struct Fleet::State {
   }
   [[nodiscard]] Result<std::vector<ReplicaPlan>> plan(const config::Config& config) const;
   std::unique_ptr<Slot> start(const ReplicaPlan& plan);
+  void watch_work(Slot& slot, const ReplicaPlan& plan) const;
   void fulfil(const ReplicaPlan& plan);
+  void rename(const std::vector<ReplicaPlan>& plans);
   void replace(Local& local, const ReplicaPlan& plan);
   void remove_unwanted(const std::vector<ReplicaPlan>& plans);
   enum class Until { kDrained, kForever };  // a drain time-out ends what is still being answered
@@ -142,12 +149,40 @@ std::unique_ptr<Slot> Fleet::State::start(const ReplicaPlan& plan) {
   });
   slot->replica = std::make_unique<Replica>(loop, launcher_of(plan), plan, options.probe, Supervisor::Timing{},
                                             [this, id] { handle_change(id); });
-  if (options.work) slot->replica->set_work([this, name = plan.backend.name] { return options.work(name); });
+  watch_work(*slot, plan);
   slot->replica->on_measured([this](const ReplicaPlan& ran, const MemoryUse& memory) {
     if (Status noted = book.note(ran.model.digest, *ran.shape, memory); !noted) log::warn(noted.error().message);
   });
   slot->replica->start();
   return slot;
+}
+
+void Fleet::State::watch_work(Slot& slot, const ReplicaPlan& plan) const {
+  if (options.work) slot.replica->set_work([this, name = plan.backend.name] { return options.work(name); });
+}
+
+// Where a Backend gets its first further Replica, or loses the last, its engine is known by another name from now on
+// ("local", "local/1"): it goes on running. A container bears its name.
+void Fleet::State::rename(const std::vector<ReplicaPlan>& plans) {
+  const auto is_wanted = [&](const std::string& name) {
+    return std::ranges::any_of(plans, [&](const ReplicaPlan& plan) { return plan.backend.name == name; });
+  };
+  for (const ReplicaPlan& plan : plans) {
+    const std::string& name = plan.backend.name;
+    if (locals.contains(name) || plan.backend.launcher == "docker" || plan.backend.spare || plan.backend.takes_turns())
+      continue;
+    const auto found = std::ranges::find_if(locals, [&](const auto& entry) {
+      const auto& [old_name, local] = entry;
+      return local.current && !local.previous && local.current->replica->ready() && !is_wanted(old_name) &&
+             family_of(local.plan.backend) == family_of(plan.backend) && same_run(local.current->replica->plan(), plan);
+    });
+    if (found == locals.end()) continue;
+    log::info(found->first + ": its engine goes on as " + name);
+    auto node = locals.extract(found);
+    node.key() = name;
+    watch_work(*node.mapped().current, plan);
+    locals.insert(std::move(node));
+  }
 }
 
 void Fleet::State::fulfil(const ReplicaPlan& plan) {
@@ -284,6 +319,7 @@ Status Fleet::apply(const config::Config& config) {
   const Result<std::vector<ReplicaPlan>> plans = state_->plan(config);
   if (!plans) return plans.error();
   state_->drain_timeout = config.server.drain_timeout;
+  state_->rename(*plans);
   state_->remove_unwanted(*plans);
   std::set<std::string> contained;
   for (const ReplicaPlan& plan : *plans) {
