@@ -40,13 +40,24 @@ double Condition::share() const {
   return least;
 }
 
-double Condition::first_token_ms() const {
-  const std::lock_guard lock(mutex_);
+const Load* Condition::heard_last() const {
   const Load* latest = nullptr;
   for (const auto& [model, one] : models_) {
     if (latest == nullptr || one->load.noted_at() > latest->noted_at()) latest = &one->load;
   }
+  return latest;
+}
+
+double Condition::first_token_ms() const {
+  const std::lock_guard lock(mutex_);
+  const Load* const latest = heard_last();
   return latest == nullptr ? 0 : latest->expected_ms(latest->noted_at());
+}
+
+double Condition::expected_ms(TimePoint at) const {
+  const std::lock_guard lock(mutex_);
+  const Load* const latest = heard_last();
+  return latest == nullptr ? 0 : latest->expected_ms(at);
 }
 
 std::shared_ptr<Condition> Conditions::of(const std::string& backend) {

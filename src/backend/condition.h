@@ -66,6 +66,8 @@ class Condition {
   [[nodiscard]] Load& load(const std::string& model) { return of(model).load; }
   // The mean time to the first token of late, in ms, of the model that was heard last; 0: not known.
   [[nodiscard]] double first_token_ms() const;
+  // Load::expected_ms() of that model.
+  [[nodiscard]] double expected_ms(TimePoint at) const;
   // The least share of requests that any of them lets through.
   [[nodiscard]] double share() const;
 
@@ -154,6 +156,7 @@ class Condition {
     Load load;
   };
   PerModel& of(const std::string& model);
+  [[nodiscard]] const Load* heard_last() const;  // with mutex_
 
   mutable std::mutex mutex_;  // guards last_failure_, listed_, report_, and the growth of models_
   Report report_;

@@ -142,6 +142,12 @@ int deploy(const Context& context, const DeployOptions& options, bool apply) {
   if (!wanted) return code;
   Result<std::string> socket = fleet::docker::socket_of(context.environment);
   if (!socket) return fail(socket.error());
+  std::optional<fleet::FileLock> charge;
+  if (apply) {
+    Result<fleet::FileLock> taken = fleet::docker::take_charge(context.data());
+    if (!taken) return fail(taken.error());
+    charge.emplace(std::move(taken).value());
+  }
   Docker docker(*std::move(socket));
   const auto changes = docker.run(fleet::docker::plan_changes(docker.api(), wanted->plans, wanted->owner));
   if (!changes) return fail(changes.error());
@@ -158,6 +164,8 @@ int deploy(const Context& context, const DeployOptions& options, bool apply) {
 int destroy(const Context& context) {
   Result<std::string> socket = fleet::docker::socket_of(context.environment);
   if (!socket) return fail(socket.error());
+  const Result<fleet::FileLock> charge = fleet::docker::take_charge(context.data());
+  if (!charge) return fail(charge.error());
   Docker docker(*std::move(socket));
   const auto names = docker.run(fleet::docker::destroy(docker.api(), fleet::docker::owner_of(context.data())));
   if (!names) return fail(names.error());
@@ -200,7 +208,7 @@ void add_deploy(CLI::App& app, Context& context) {
   command->require_subcommand(1);
   command->footer(R"(
 Of Backends with launcher = "docker" that always run. `spillway serve` does the same by itself, and takes over what
-`apply` has started; a running one sees to its own containers, so that after a change it is the one to be reloaded.
+`apply` has started. While one runs, `apply` and `destroy` are refused: after a change it is the one to be reloaded.
 
 Examples:
   spillway deploy plan                     what apply would do

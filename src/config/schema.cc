@@ -195,7 +195,8 @@ const Options<Autoscale>& autoscale_options() {
                           "Requests wait for room, and the next one would for so long: one more is started; 0s: it "
                           "does not count."),
       duration<Autoscale>("first_token", FIELD(first_token), milliseconds(0),
-                          "The target of the time to the first token: where it takes longer, one more is started; 0s: "
+                          "The target of the time to the first token, the wait for room included: where it takes "
+                          "longer, one more is started; 0s: "
                           "it does not count."),
       duration<Autoscale>("wait_for", FIELD(wait_for), milliseconds(0), "After either has been so for so long."),
       boolean<Autoscale>("provider_health", FIELD(provider_health),

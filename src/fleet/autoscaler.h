@@ -26,7 +26,7 @@ struct ScaleSignals {
   std::optional<double> gpu = {};  // of the machine's, 0 to 1
   int waiting = 0;                 // requests, for room there
   Duration wait{};                 // that a newcomer would have
-  Duration first_token{};          // of late; 0: not known
+  Duration first_token{};          // of a request that came now, with its wait for room; 0: not known
   std::string troubled = {};       // a provider beside it in a Route whose requests fail; empty: none
 };
 

@@ -68,6 +68,8 @@ struct Local {
   [[nodiscard]] const Slot& serving() const { return previous ? *previous : *current; }
 };
 
+bool in_container(const ReplicaPlan& plan) { return plan.backend.launcher == "docker"; }
+
 // As the Config names it.
 const std::string& family_of(const config::Backend& backend) {
   return backend.member_of.empty() ? backend.name : backend.member_of;
@@ -97,10 +99,10 @@ struct Fleet::State {
     if (!options.on_change) options.on_change = [](const ReplicaStatus&) {};
   }
 
-  Launcher& launcher_of(const ReplicaPlan& plan) {
-    return plan.backend.launcher == "docker" ? *options.containers : *processes;
-  }
+  Launcher& launcher_of(const ReplicaPlan& plan) { return in_container(plan) ? *options.containers : *processes; }
   [[nodiscard]] Result<std::vector<ReplicaPlan>> plan(const config::Config& config) const;
+  // Of what runs in containers.
+  [[nodiscard]] Status take_charge(const std::vector<ReplicaPlan>& plans) const;
   std::unique_ptr<Slot> start(const ReplicaPlan& plan);
   void watch_work(Slot& slot, const ReplicaPlan& plan) const;
   void fulfil(const ReplicaPlan& plan);
@@ -132,13 +134,18 @@ Result<std::vector<ReplicaPlan>> Fleet::State::plan(const config::Config& config
   Result<std::vector<ReplicaPlan>> plans = make_plan(config, options.data, options.environment);
   if (!plans || options.containers != nullptr) return plans;
   for (const ReplicaPlan& one : *plans) {
-    if (one.backend.launcher == "docker") {
+    if (in_container(one)) {
       return Error{ErrorCode::kNotFound,
                    "backend \"" + one.backend.name + "\": there is no Docker engine for launcher = \"docker\"",
                    "name its socket in DOCKER_HOST, as in unix:///var/run/docker.sock"};
     }
   }
   return plans;
+}
+
+Status Fleet::State::take_charge(const std::vector<ReplicaPlan>& plans) const {
+  if (std::ranges::none_of(plans, in_container)) return {};
+  return options.containers->take_charge();
 }
 
 std::unique_ptr<Slot> Fleet::State::start(const ReplicaPlan& plan) {
@@ -169,8 +176,7 @@ void Fleet::State::rename(const std::vector<ReplicaPlan>& plans) {
   };
   for (const ReplicaPlan& plan : plans) {
     const std::string& name = plan.backend.name;
-    if (locals.contains(name) || plan.backend.launcher == "docker" || plan.backend.spare || plan.backend.takes_turns())
-      continue;
+    if (locals.contains(name) || in_container(plan) || plan.backend.spare || plan.backend.takes_turns()) continue;
     const auto found = std::ranges::find_if(locals, [&](const auto& entry) {
       const auto& [old_name, local] = entry;
       return local.current && !local.previous && local.current->replica->ready() && !is_wanted(old_name) &&
@@ -311,19 +317,20 @@ Fleet::~Fleet() { state_->gate->close(); }
 Status Fleet::check(const config::Config& config) const {
   const Result<std::vector<ReplicaPlan>> plans = state_->plan(config);
   if (!plans) return plans.error();
-  return {};
+  return state_->take_charge(*plans);
 }
 
 Status Fleet::apply(const config::Config& config) {
   if (state_->stopping) return Error{ErrorCode::kUnavailable, "the local engines are being stopped"};
   const Result<std::vector<ReplicaPlan>> plans = state_->plan(config);
   if (!plans) return plans.error();
+  if (Status ours = state_->take_charge(*plans); !ours) return ours;
   state_->drain_timeout = config.server.drain_timeout;
   state_->rename(*plans);
   state_->remove_unwanted(*plans);
   std::set<std::string> contained;
   for (const ReplicaPlan& plan : *plans) {
-    if (plan.backend.launcher == "docker" && !plan.backend.on_demand()) contained.insert(plan.backend.name);
+    if (in_container(plan) && !plan.backend.on_demand()) contained.insert(plan.backend.name);
   }
   if (state_->options.containers) state_->options.containers->keep_only(contained);
   for (const ReplicaPlan& plan : *plans) state_->fulfil(plan);

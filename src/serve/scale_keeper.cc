@@ -95,6 +95,7 @@ fleet::ScaleSignals ScaleKeeper::signals_of(Group& group, const std::vector<flee
   out.gpu = gpus_.read(group.members.front().gpus);
   double cpu = 0;
   int measured = 0;
+  Duration soonest = Duration::max();
   for (const config::Backend& member : group.members) {
     out.slots = member.parallel;
     (member.spare ? out.spare : out.always) += 1;
@@ -115,9 +116,10 @@ fleet::ScaleSignals ScaleKeeper::signals_of(Group& group, const std::vector<flee
     out.inside += numbers.inside;
     for (const std::size_t waiting : numbers.waiting) out.waiting += static_cast<int>(waiting);
     out.wait = std::max<Duration>(out.wait, numbers.wait);
-    out.first_token =
-        std::max<Duration>(out.first_token, milliseconds(static_cast<std::int64_t>(condition.first_token_ms())));
+    const milliseconds answers_in(static_cast<std::int64_t>(condition.expected_ms(now())));
+    soonest = std::min<Duration>(soonest, numbers.wait + answers_in);
   }
+  if (soonest != Duration::max()) out.first_token = soonest;
   if (measured > 0) out.cpu = cpu / measured;
   for (const std::string& provider : group.providers) {
     backend::Condition& condition = *conditions_.of(provider);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 import time
 
@@ -62,32 +63,41 @@ def p95(times: list[float]) -> float:
     return sorted(times)[int(len(times) * 0.95)]
 
 
-def test_a_step_of_load_brings_a_standby_and_calm_ends_it(gateway, model_file, tmp_path):
-    rule = {"queue_wait": "100ms", "wait_for": "1s", "down_after": "4s"}
-    served = gateway(config_text([{**local_backend(str(model_file)), "standby": 1, "parallel": 1, "context": 512, "cpus": 0.5}], autoscale=rule))
-    served.wait_until_ready(60)
-    assert states(served) == {"local/1": "ready", "local/2": "standby"}
+def test_a_step_of_load_brings_standbys_until_first_tokens_are_in_time_and_calm_ends_them(gateway, model_file, tmp_path):
+    backend = {**local_backend(str(model_file)), "standby": 3, "parallel": 1, "context": 512, "cpus": 0.5}
+    rule = {"queue_wait": "0s", "wait_for": "1s", "down_after": "2s"}
+    served = gateway(config_text([backend], autoscale=rule)).wait_until_ready(60)
+    names = [f"local/{number}" for number in (1, 2, 3, 4)]
+    assert states(served) == dict(zip(names, ["ready", "standby", "standby", "standby"]))
     calm = Load(served.port, 1)
-    eventually("the calm load runs", lambda: len(calm.first_tokens) >= 5, 30)
+    eventually("the calm load runs", lambda: len(calm.first_tokens) >= 10, 30)
+    target = 2 * p95([each for _, each in calm.first_tokens])
+    served.config_file.write_text(config_text([backend], autoscale={**rule, "first_token": f"{int(target * 1000)}ms"}))
+    served.signal(signal.SIGHUP)
+    eventually("it is reloaded", lambda: "took up the changed config" in served.stderr, 10)
+
     before = time.monotonic()
     step = Load(served.port, 3)
-    eventually("the standby serves", lambda: states(served)["local/2"] == "ready", 10, every=0.05)
-    took = time.monotonic() - before
+    eventually("a standby serves", lambda: states(served)["local/2"] == "ready", 10, every=0.05)
+    assert time.monotonic() - before <= 10
     crowded = p95([each for _, each in step.first_tokens])
-    since = time.monotonic() + 2  # those that waited at the first one have gone
-    eventually("they share the load", lambda: sum(at > since for at, _ in step.first_tokens + calm.first_tokens) >= 40, 60)
+    assert crowded > target
+
+    def of_late() -> list[float]:
+        return [each for _, each in sorted(step.first_tokens + calm.first_tokens)[-40:]]
+
+    count = len(step.first_tokens)
+    eventually("first tokens are in time", lambda: len(step.first_tokens) > count + 40 and p95(of_late()) <= target, 60)
     for load in (step, calm):
         load.stop()
-    relieved = p95([each for at, each in step.first_tokens + calm.first_tokens if at > since])
-    assert took <= 10 and relieved < crowded, (took, crowded, relieved)
     told = scale(served)
-    assert told["replicas"] == 2 and told["decisions"][0]["change"] == 1 and "requests wait" in told["decisions"][0]["reason"]
+    assert told["replicas"] > 1 and told["decisions"][-1]["change"] == 1 and "first tokens take" in told["decisions"][-1]["reason"]
     assert "+1" in run("status", "--admin", f"127.0.0.1:{served.admin_port}", home=tmp_path).stdout
 
     background = Load(served.port, 1, pause=2)
-    eventually("the standby has gone", lambda: states(served)["local/2"] == "standby", 40)
+    eventually("the standbys have gone", lambda: [states(served)[name] for name in names[1:]] == ["standby"] * 3, 60)
     background.stop()
-    assert [each["change"] for each in scale(served)["decisions"]] == [-1, 1]
+    assert scale(served)["decisions"][0]["change"] == -1
     assert step.failures + calm.failures + background.failures == []
     assert "one replica less" in served.stderr and "calm for" in served.stderr
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 
 import pytest
@@ -54,6 +55,18 @@ def test_what_is_planned_is_done_and_taken_over(deploy, daemon, digest, model_fi
     eventually("both were found", lambda: served.stderr.count("found running") == 2, 10)
     assert chat(served.port, chat_body("hi", max_tokens=4), timeout=60).status == 200
     assert {each["Id"] for each in daemon.containers()} == ids
+
+    for command in ("apply", "destroy"):
+        got = deploy(command, expect=1)
+        assert "already looks after the containers" in got.stderr and "reload that gateway" in got.stderr
+    assert changes(deploy) == {"local/1": "keep", "local/2": "keep"}
+    other = run("--data", str(tmp_path / "data"), "--config", str(tmp_path / "spillway.toml"), "serve", home=tmp_path, env=daemon.environment)
+    assert other.returncode == 1 and "already looks after the containers" in other.stderr, other.stderr
+    assert {each["Id"] for each in daemon.containers()} == ids
+    served.signal(signal.SIGKILL)
+    served.wait()
+    deploy("destroy")
+    assert daemon.containers() == []
 
 
 def test_what_has_changed_is_replaced_and_what_is_unwanted_removed(deploy, daemon, digest, model_file, tmp_path):

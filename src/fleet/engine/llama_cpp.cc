@@ -152,7 +152,7 @@ std::vector<std::string> server_environment(const std::vector<std::string>& inhe
     out.push_back(entry);
     tuned = true;
   }
-  if (!tuned) out.push_back(std::string(kWaitsAwake));
+  if (!tuned) out.emplace_back(kWaitsAwake);
   out.push_back("LLAMA_API_KEY=" + key);
   return out;
 }

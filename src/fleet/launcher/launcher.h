@@ -61,6 +61,9 @@ class Launcher {
   // started alike. `done` is called once, from the loop, perhaps within this call.
   virtual void start(const ReplicaPlan& plan, Started done) = 0;
 
+  // Before anything is started: kUnavailable where another process of ours starts and ends the same.
+  virtual Status take_charge() { return {}; }
+
   // Ends what an earlier process of ours left running and none of `backends` needs.
   virtual void keep_only(const std::set<std::string>& backends) = 0;
 };

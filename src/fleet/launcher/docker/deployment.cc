@@ -5,6 +5,15 @@
 
 namespace spillway::fleet::docker {
 
+Result<FileLock> take_charge(const std::filesystem::path& data) {
+  if (Status made = make_writable_directory(data); !made) return made.error();
+  std::optional<FileLock> lock = FileLock::try_take(data / "containers.lock");
+  if (lock) return *std::move(lock);
+  return Error{ErrorCode::kUnavailable,
+               "a gateway, or `spillway deploy`, already looks after the containers of " + data.string(),
+               "reload that gateway after a change of its config (SIGHUP), or end it first"};
+}
+
 std::string_view to_string(Change::Kind kind) {
   switch (kind) {
     case Change::Kind::kKeep: return "keep";

@@ -6,8 +6,13 @@
 #include <vector>
 
 #include "fleet/launcher/docker/engine.h"
+#include "fleet/models/disk.h"
 
 namespace spillway::fleet::docker {
+
+// Of starting and removing the containers of a data folder: a gateway has it as long as it runs, `deploy` while it
+// works. kUnavailable: somebody else has it.
+Result<FileLock> take_charge(const std::filesystem::path& data);
 
 struct Change {
   enum class Kind {

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "fleet/hardware/root.h"
+#include "fleet/launcher/docker/deployment.h"
 #include "fleet/launcher/docker/engine.h"
 #include "fleet/launcher/docker/log_frames.h"
 
@@ -191,7 +192,16 @@ class DockerLauncher : public Launcher {
       : state_(std::make_shared<State>(State{std::make_shared<Api>(loop, timers, resolver, std::move(daemon.socket)),
                                              owner_of(daemon.data),
                                              daemon.data / "containers",
-                                             {}})) {}
+                                             {}})),
+        data_(std::move(daemon.data)) {}
+
+  Status take_charge() override {
+    if (charge_) return {};
+    Result<FileLock> taken = docker::take_charge(data_);
+    if (!taken) return taken.error();
+    charge_.emplace(std::move(taken).value());
+    return {};
+  }
 
   void start(const ReplicaPlan& plan, Started done) override {
     spawn(state_->api->loop(), start_one(state_, plan, std::move(done)));
@@ -266,6 +276,8 @@ class DockerLauncher : public Launcher {
   }
 
   std::shared_ptr<State> state_;
+  fs::path data_;
+  std::optional<FileLock> charge_;
 };
 
 }  // namespace
