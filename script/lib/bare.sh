@@ -123,10 +123,15 @@ bare_inside() {
   say "bare: script/server as a user with sudo, from nothing"
   bare_answer "$root" newcomer "/home/newcomer/spill way"
 
-  # The machine's root, later, in a checkout and a home of its own.
-  bare_clone "$root/root/spillway"
+  # The machine's root, later, in a checkout and a home of its own. What was compiled need not be compiled again: that
+  # takes the same place, and the compiler's cache.
+  rm -rf "$root/home/newcomer/spill way"
+  bare_clone "$root/home/newcomer/spill way"
+  chroot "$root" chown -R root:root "/home/newcomer/spill way"
   bare_caches "$root/root"
+  if [ -e "$root/home/newcomer/.cache/ccache" ]; then cp -a "$root/home/newcomer/.cache/ccache" "$root/root/.cache/"; fi
+  chroot "$root" chown -R root:root /root/.cache
   say "bare: script/setup as root"
-  bare_run "$root" root /root/spillway/script/setup
-  bare_answer "$root" root /root/spillway
+  bare_run "$root" root "/home/newcomer/spill way/script/setup"
+  bare_answer "$root" root "/home/newcomer/spill way"
 }
