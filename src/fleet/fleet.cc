@@ -109,6 +109,7 @@ struct Fleet::State {
   void rename(const std::vector<ReplicaPlan>& plans);
   void replace(Local& local, const ReplicaPlan& plan);
   void remove_unwanted(const std::vector<ReplicaPlan>& plans);
+  void take_over(const std::string& backend);
   enum class Until { kDrained, kForever };  // a drain time-out ends what is still being answered
   void retire(std::unique_ptr<Slot> slot, Until until = Until::kDrained);
   void handle_change(std::uint64_t id);
@@ -245,6 +246,14 @@ void Fleet::State::remove_unwanted(const std::vector<ReplicaPlan>& plans) {
   }
 }
 
+// A standby that an earlier gateway had started: it was wanted then.
+void Fleet::State::take_over(const std::string& backend) {
+  const auto found = locals.find(backend);
+  if (stopping || found == locals.end() || found->second.current || !found->second.plan.backend.spare) return;
+  found->second.current = start(found->second.plan);
+  report(backend);
+}
+
 void Fleet::State::retire(std::unique_ptr<Slot> slot, Until until) {
   if (slot->replica->ready() && until == Until::kForever) {
     // Its lease alone ends it.
@@ -330,9 +339,13 @@ Status Fleet::apply(const config::Config& config) {
   state_->remove_unwanted(*plans);
   std::set<std::string> contained;
   for (const ReplicaPlan& plan : *plans) {
-    if (in_container(plan) && !plan.backend.on_demand()) contained.insert(plan.backend.name);
+    if (in_container(plan) && !plan.backend.takes_turns()) contained.insert(plan.backend.name);
   }
-  if (state_->options.containers) state_->options.containers->keep_only(contained);
+  if (state_->options.containers) {
+    state_->options.containers->keep_only(contained, [way = state_->gate](const std::string& backend) {
+      Gate<State>::post(way, [backend](State& state) { state.take_over(backend); });
+    });
+  }
   for (const ReplicaPlan& plan : *plans) state_->fulfil(plan);
   return {};
 }

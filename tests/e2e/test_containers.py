@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -162,6 +163,32 @@ def test_a_killed_gateway_finds_its_containers_again(gateway, daemon, digest, mo
     eventually("it is ready", lambda: replica(third, "other")["state"] == "ready", 60)
     eventually("the others are removed", lambda: len(daemon.containers()) == 1, 20)
     assert only(daemon)["Config"]["Labels"]["spillway.backend"] == "other"
+
+
+def test_a_standby_that_ran_is_found_again_and_ended_when_it_is_calm(gateway, daemon, digest, model_file, tmp_path):
+    rule = {"queue_wait": "1ms", "wait_for": "200ms", "down_after": "3s"}
+    config = config_text([contained(model_file, digest, standby=1, parallel=1)], autoscale=rule)
+    first = gateway(config, env=daemon.environment, data=tmp_path / "data").wait_until_ready(60)
+    assert chat(first.port, chat_body("hi", max_tokens=20), timeout=60).status == 200
+    body = chat_body("Count.", stream=True, max_tokens=200, ignore_eos=True)
+
+    def ask() -> None:
+        with contextlib.suppress(OSError):  # its gateway is going to be killed
+            stream_chat(first.port, body, timeout=60)
+
+    threads = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    eventually("the standby serves", lambda: replica(first, "local/2")["state"] == "ready", 60)
+    before = {each["Id"] for each in daemon.containers()}
+    first.kill()
+    for thread in threads:
+        thread.join()
+    second = gateway(config, env=daemon.environment, data=tmp_path / "data").wait_until_ready(20)
+    eventually("both are found", lambda: second.stderr.count("found running") == 2, 20)
+    assert len(before) == 2 and {each["Id"] for each in daemon.containers()} == before
+    eventually("the standby has gone", lambda: replica(second, "local/2")["state"] == "standby" and len(daemon.containers()) == 1, 40)
+    assert only(daemon)["Id"] in before
 
 
 def test_containers_of_another_data_folder_are_left_alone(gateway, daemon, digest, model_file):

@@ -64,8 +64,10 @@ class Launcher {
   // Before anything is started: kUnavailable where another process of ours starts and ends the same.
   virtual Status take_charge() { return {}; }
 
-  // Ends what an earlier process of ours left running and none of `backends` needs.
-  virtual void keep_only(const std::set<std::string>& backends) = 0;
+  // Of what an earlier process of ours left running and nobody here has taken over yet: ends what none of `backends`
+  // needs, and calls `found`, from the loop, for each of the others.
+  using FoundRunning = std::function<void(const std::string& backend)>;
+  virtual void keep_only(const std::set<std::string>& backends, FoundRunning found) = 0;
 };
 
 // A free port and a new key, for a start.

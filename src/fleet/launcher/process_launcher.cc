@@ -110,7 +110,8 @@ class ProcessLauncher : public Launcher {
   explicit ProcessLauncher(boost::asio::io_context& loop) : loop_(loop) {}
 
   void start(const ReplicaPlan& plan, Started done) override { done(run(plan)); }
-  void keep_only(const std::set<std::string>& /*backends*/) override {}  // they ended with their process
+  // They ended with their process.
+  void keep_only(const std::set<std::string>& /*backends*/, FoundRunning /*found*/) override {}
 
  private:
   Result<std::unique_ptr<Instance>> run(const ReplicaPlan& plan) {

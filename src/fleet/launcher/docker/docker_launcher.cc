@@ -206,9 +206,9 @@ class DockerLauncher : public Launcher {
   void start(const ReplicaPlan& plan, Started done) override {
     spawn(state_->api->loop(), start_one(state_, plan, std::move(done)));
   }
-  void keep_only(const std::set<std::string>& backends) override {
+  void keep_only(const std::set<std::string>& backends, FoundRunning found) override {
     std::error_code ec;
-    if (fs::exists(state_->marker, ec)) spawn(state_->api->loop(), keep(state_, backends));
+    if (fs::exists(state_->marker, ec)) spawn(state_->api->loop(), keep(state_, backends, std::move(found)));
   }
 
  private:
@@ -262,14 +262,18 @@ class DockerLauncher : public Launcher {
                                        [state, id = found.id] { state->held.erase(id); });
   }
 
-  static Task<> keep(std::shared_ptr<State> state, std::set<std::string> backends) {
+  static Task<> keep(std::shared_ptr<State> state, std::set<std::string> backends, FoundRunning found_running) {
     auto ours = co_await list_ours(state->api, state->owner);
     if (!ours) {
       log::warn(ours.error().message);
       co_return;
     }
     for (const Found& found : *ours) {
-      if (backends.contains(found.backend) || state->held.contains(found.id)) continue;
+      if (state->held.contains(found.id)) continue;
+      if (backends.contains(found.backend)) {
+        if (found.running) found_running(found.backend);
+        continue;
+      }
       log::info(found.backend + ": nobody wants its container " + found.name + " any more; removing it");
       if (const Status removed = co_await remove(state->api, found.id); !removed) log::warn(removed.error().message);
     }
