@@ -107,11 +107,12 @@ Task<Outcome> UpstreamLeg::open() {
   co_return co_await ask();
 }
 
-// Several choices take several slots, which the engine finds itself.
+// Several choices or prompts take several slots, which the engine finds itself.
 void UpstreamLeg::claim_slot() {
   const api::Endpoint endpoint = body_.format->endpoint();
   if (!target_.backend->is_local() || body_.request->n != 1) return;
   if (endpoint != api::Endpoint::kChat && endpoint != api::Endpoint::kCompletions) return;
+  if (body_.request->messages_end == 0 && body_.request->prompt_end == 0) return;
   backend::SlotBook& slots = target_.backend->condition().slots();
   if (slots.knows()) slot_ = slots.claim(ask_.beginning.chain());
 }

@@ -16,7 +16,7 @@ import pytest
 
 from clock import eventually, slow
 from gateway import Gateway, binary, cache_dir, clean_environment, config_text, local_backend, openai_backend, run
-from http_client import Connection, chat, chat_body, get, open_stream, stream_chat
+from http_client import JSON, Connection, call, chat, chat_body, get, open_stream, stream_chat
 from processes import alive, engines
 from simulated import Simulated
 
@@ -138,6 +138,19 @@ def test_a_cloud_target_answers_while_the_engine_is_away(gateway, upstream, mode
     os.kill(only_engine(served), signal.SIGKILL)
     got = chat(served.port, SHORT, timeout=30)
     assert got.status == 200 and got.header("x-spillway-backend") in ("cloud", "local")
+
+
+def test_several_prompts_and_choices_find_slots_beside_those_that_are_chosen(gateway, model_file):
+    served = gateway(config_text([{**local_backend(str(model_file)), "parallel": 3}])).wait_until_ready()
+    with Connection(served.port, timeout=40) as connection:
+        reader = open_stream(connection, LONG)
+        reader.next()
+        prompts = {"model": "m", "prompt": ["One, two,", "A, B,"], "max_tokens": 4}
+        got = call(served.port, "POST", "/v1/completions", prompts, [JSON], timeout=40)
+        assert got.status == 200 and len(got.json["choices"]) == 2
+        got = chat(served.port, {**SHORT, "n": 2}, timeout=40)
+        assert got.status == 200 and len(got.json["choices"]) == 2
+        assert reader.next() is not None
 
 
 def test_a_reload_with_another_engine_keeps_the_stream_and_tells_of_each_backend_once(gateway, model_file):
