@@ -8,6 +8,7 @@
 #include "attempt/events.h"
 #include "base/json_text.h"
 #include "base/time.h"
+#include "cli/signal_mask.h"
 #include "http/client.h"
 
 namespace spillway::cli {
@@ -184,6 +185,7 @@ Result<ChatAnswer> ask_gateway(const http::Url& gateway, const ChatQuestion& que
   Result<ChatAnswer> answer = Error{ErrorCode::kInternal, "the question failed by an exception", {}};
   asio::co_spawn(loop, into(asking.run(body_of(question)), answer),
                  [&loop](const std::exception_ptr&) { loop.stop(); });
+  const SignalMask answering(SignalMask::To::kUnblock, SIGINT);
   loop.run();
   return answer;
 }

@@ -1,6 +1,7 @@
 #include "cli/gateway_at.h"
 
 #include "cli/output.h"
+#include "cli/signal_mask.h"
 #include "fleet/models/store.h"
 
 namespace spillway::cli {
@@ -54,6 +55,7 @@ Result<std::unique_ptr<OwnGateway>> OwnGateway::start(const Context& context, co
   options.say = [](const std::string&) {};
   options.obeys_signals = false;
   std::unique_ptr<OwnGateway> own(new OwnGateway);
+  const SignalMask none_for_its_threads(SignalMask::To::kBlock, SIGINT);
   own->gateway_ = std::make_unique<serve::Gateway>(std::move(options));
   if (const Status opened = own->gateway_->open(); !opened) return opened.error();
   own->url_ = url_of(own->gateway_->addresses().listen);

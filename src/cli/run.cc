@@ -14,6 +14,7 @@
 #include "cli/chat_client.h"
 #include "cli/gateway_at.h"
 #include "cli/output.h"
+#include "cli/signal_mask.h"
 
 namespace spillway::cli {
 
@@ -186,11 +187,14 @@ class Lines {
 };
 
 int converse(Chat& chat, const Context& context) {
-  // At the prompt Ctrl-C does nothing; while an answer comes it stops that.
+  // At the prompt Ctrl-C does nothing; while an answer comes it stops that. Blocked, since a signal that interrupts
+  // readline() may look like the end of what is typed; one that has come is forgotten.
+  const SignalMask at_prompt(SignalMask::To::kBlock, SIGINT);
   std::signal(SIGINT, SIG_IGN);
   print(chat.model() + "; /help tells what else can be said, Ctrl-D leaves\n");
   Lines lines(context.data() / "chat_history");
   while (const auto line = lines.next()) {
+    std::signal(SIGINT, SIG_IGN);
     const std::string text(trim(*line));
     if (text.empty()) continue;
     if (!text.starts_with('/')) {
