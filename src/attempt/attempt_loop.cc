@@ -56,10 +56,7 @@ void AttemptLoop::put_replicas_in_order() {
       loads.push_back({static_cast<double>(condition.tokens()), full, usable, held_at(group, i), i - group.first});
     }
     const auto salt = static_cast<std::uint64_t>(uniform01() * 1e18);
-    static const route::PrefixChain kNone;
-    const bool by_beginning = group.map != nullptr && asked_.beginning != nullptr;
-    const route::Balanced best =
-        route::balance(loads, by_beginning ? asked_.beginning->chain() : kNone, asked_.input_tokens, salt);
+    const route::Balanced best = route::balance(loads, chain_for(group), asked_.input_tokens, salt);
     std::ranges::copy(best.computed, computed_.begin() + static_cast<std::ptrdiff_t>(group.first));
     // They take the places that they have among the others, in their own order.
     std::size_t next = 0;
@@ -70,11 +67,17 @@ void AttemptLoop::put_replicas_in_order() {
   }
 }
 
+// What the request begins with; empty where its Replicas are told apart by load alone.
+const route::PrefixChain& AttemptLoop::chain_for(const route::ReplicaGroup& group) const {
+  static const route::PrefixChain kNone;
+  return group.map != nullptr && asked_.beginning != nullptr ? asked_.beginning->chain() : kNone;
+}
+
 // Tokens of the prompt that it need not compute.
 double AttemptLoop::held_at(const route::ReplicaGroup& group, std::size_t target) const {
-  if (group.map == nullptr || asked_.beginning == nullptr) return 0;
+  const route::PrefixChain& chain = chain_for(group);
+  if (chain.empty()) return 0;
   backend::Backend& backend = *route_.targets[target].backend;
-  const route::PrefixChain& chain = asked_.beginning->chain();
   const backend::SlotBook& slots = backend.condition().slots();
   if (slots.knows()) return static_cast<double>(slots.held(chain) * route::kPrefixBlockTokens);
   const config::Backend& settings = backend.settings();
@@ -201,9 +204,8 @@ backend::TokensInFlight AttemptLoop::charge(std::size_t place) {
   if (route_.groups.empty()) return {};
   const std::size_t target = order_.empty() ? place : order_[place];
   for (const route::ReplicaGroup& group : route_.groups) {
-    if (group.map != nullptr && asked_.beginning != nullptr && target >= group.first &&
-        target < group.first + group.count)
-      group.map->note(asked_.beginning->chain(), target - group.first, computed_[target]);
+    if (group.map != nullptr && target >= group.first && target < group.first + group.count)
+      group.map->note(chain_for(group), target - group.first, computed_[target]);
   }
   return {route_.targets[target].backend->condition(), computed_[target] + asked_.output_tokens};
 }

@@ -104,6 +104,7 @@ class AttemptLoop {
   }
   void put_in_order();
   void put_replicas_in_order();
+  [[nodiscard]] const route::PrefixChain& chain_for(const route::ReplicaGroup& group) const;
   [[nodiscard]] double held_at(const route::ReplicaGroup& group, std::size_t target) const;
   [[nodiscard]] bool too_late(const route::Target& target) const;
   void leave_out_standbys();

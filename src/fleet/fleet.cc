@@ -70,11 +70,6 @@ struct Local {
 
 bool in_container(const ReplicaPlan& plan) { return plan.backend.launcher == "docker"; }
 
-// As the Config names it.
-const std::string& family_of(const config::Backend& backend) {
-  return backend.member_of.empty() ? backend.name : backend.member_of;
-}
-
 ReplicaStatus unloaded(const ReplicaPlan& plan) {
   ReplicaStatus out;
   out.backend = plan.backend.name;
@@ -104,11 +99,11 @@ struct Fleet::State {
   // Of what runs in containers.
   [[nodiscard]] Status take_charge(const std::vector<ReplicaPlan>& plans) const;
   std::unique_ptr<Slot> start(const ReplicaPlan& plan);
-  void watch_work(Slot& slot, const ReplicaPlan& plan) const;
   void fulfil(const ReplicaPlan& plan);
   void rename(const std::vector<ReplicaPlan>& plans);
   void replace(Local& local, const ReplicaPlan& plan);
   void remove_unwanted(const std::vector<ReplicaPlan>& plans);
+  void load(const std::string& backend);
   void take_over(const std::string& backend);
   enum class Until { kDrained, kForever };  // a drain time-out ends what is still being answered
   void retire(std::unique_ptr<Slot> slot, Until until = Until::kDrained);
@@ -157,16 +152,16 @@ std::unique_ptr<Slot> Fleet::State::start(const ReplicaPlan& plan) {
   });
   slot->replica = std::make_unique<Replica>(loop, launcher_of(plan), plan, options.probe, Supervisor::Timing{},
                                             [this, id] { handle_change(id); });
-  watch_work(*slot, plan);
+  // By the name that it has then: rename().
+  if (options.work) {
+    slot->replica->set_work(
+        [this, replica = slot->replica.get()] { return options.work(replica->plan().backend.name); });
+  }
   slot->replica->on_measured([this](const ReplicaPlan& ran, const MemoryUse& memory) {
     if (Status noted = book.note(ran.model.digest, *ran.shape, memory); !noted) log::warn(noted.error().message);
   });
   slot->replica->start();
   return slot;
-}
-
-void Fleet::State::watch_work(Slot& slot, const ReplicaPlan& plan) const {
-  if (options.work) slot.replica->set_work([this, name = plan.backend.name] { return options.work(name); });
 }
 
 // Where a Backend gets its first further Replica, or loses the last, its engine is known by another name from now on
@@ -181,13 +176,13 @@ void Fleet::State::rename(const std::vector<ReplicaPlan>& plans) {
     const auto found = std::ranges::find_if(locals, [&](const auto& entry) {
       const auto& [old_name, local] = entry;
       return local.current && !local.previous && local.current->replica->ready() && !is_wanted(old_name) &&
-             family_of(local.plan.backend) == family_of(plan.backend) && same_run(local.current->replica->plan(), plan);
+             local.plan.backend.public_name() == plan.backend.public_name() &&
+             same_run(local.current->replica->plan(), plan);
     });
     if (found == locals.end()) continue;
     log::info(found->first + ": its engine goes on as " + name);
     auto node = locals.extract(found);
     node.key() = name;
-    watch_work(*node.mapped().current, plan);
     locals.insert(std::move(node));
   }
 }
@@ -246,12 +241,17 @@ void Fleet::State::remove_unwanted(const std::vector<ReplicaPlan>& plans) {
   }
 }
 
-// A standby that an earlier gateway had started: it was wanted then.
-void Fleet::State::take_over(const std::string& backend) {
+void Fleet::State::load(const std::string& backend) {
   const auto found = locals.find(backend);
-  if (stopping || found == locals.end() || found->second.current || !found->second.plan.backend.spare) return;
+  if (found == locals.end() || found->second.current || stopping) return;
   found->second.current = start(found->second.plan);
   report(backend);
+}
+
+// A standby that an earlier gateway had started: it was wanted then. Others that it had are started anyway.
+void Fleet::State::take_over(const std::string& backend) {
+  const auto found = locals.find(backend);
+  if (found != locals.end() && found->second.plan.backend.spare) load(backend);
 }
 
 void Fleet::State::retire(std::unique_ptr<Slot> slot, Until until) {
@@ -350,12 +350,7 @@ Status Fleet::apply(const config::Config& config) {
   return {};
 }
 
-void Fleet::load(const std::string& backend) {
-  const auto found = state_->locals.find(backend);
-  if (found == state_->locals.end() || found->second.current || state_->stopping) return;
-  found->second.current = state_->start(found->second.plan);
-  state_->report(backend);
-}
+void Fleet::load(const std::string& backend) { state_->load(backend); }
 
 void Fleet::unload(const std::string& backend) {
   const auto found = state_->locals.find(backend);

@@ -87,7 +87,8 @@ class Fleet {
   Fleet& operator=(const Fleet&) = delete;
 
   // Can all local Backends of `config` be started: is there an engine, are the models there and
-  // whole, can the logs be written? Starts nothing. The Error names the Backend.
+  // whole, can the logs be written? Starts nothing; but where something is to run in containers, those of the data
+  // folder are looked after by this process from here on. The Error names the Backend.
   [[nodiscard]] Status check(const config::Config& config) const;
 
   // Makes it so: starts what is new, leaves what is alike, replaces what has changed (the new one

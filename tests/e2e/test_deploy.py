@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 
 import pytest
@@ -63,8 +62,7 @@ def test_what_is_planned_is_done_and_taken_over(deploy, daemon, digest, model_fi
     other = run("--data", str(tmp_path / "data"), "--config", str(tmp_path / "spillway.toml"), "serve", home=tmp_path, env=daemon.environment)
     assert other.returncode == 1 and "already looks after the containers" in other.stderr, other.stderr
     assert {each["Id"] for each in daemon.containers()} == ids
-    served.signal(signal.SIGKILL)
-    served.wait()
+    served.kill()
     deploy("destroy")
     assert daemon.containers() == []
 

@@ -113,6 +113,8 @@ TEST(HeldPrompts, are_its_slots_and_its_cache_in_main_memory) {
   backend.engine_args = {"--cache-ram", "7", "--kv-unified"};
   EXPECT_EQ(llama_cpp::held_prompts(backend, model).bytes, 7ull << 20);
   EXPECT_EQ(llama_cpp::held_prompts(backend, model).slots, 0);
+  backend.engine_args = {"--cache-ram=5"};
+  EXPECT_EQ(llama_cpp::held_prompts(backend, model).bytes, 5ull << 20);
 }
 
 TEST(EngineEnvironment, holds_the_key_and_no_secret_of_others) {

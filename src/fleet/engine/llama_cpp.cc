@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <functional>
 #include <optional>
 
 #include "base/file.h"
@@ -77,6 +78,25 @@ std::optional<std::uint64_t> bounded_cache(const config::Backend& backend, const
   const std::uint64_t bound = backend.replica_bound();
   if (bound == 0) return std::nullopt;
   return (bound - std::min(bound, model.size)) / 4 >> 20;
+}
+
+// Calls `see` with each of `arguments` as an option and its value: behind its '=', else the next argument.
+void for_each_option(const std::vector<std::string>& arguments,
+                     const std::function<void(std::string_view option, std::string_view value)>& see) {
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string_view argument = arguments[i];
+    if (const std::size_t equals = argument.find('='); equals != std::string_view::npos) {
+      see(argument.substr(0, equals), argument.substr(equals + 1));
+    } else {
+      see(argument, i + 1 < arguments.size() ? std::string_view(arguments[i + 1]) : std::string_view());
+    }
+  }
+}
+
+std::optional<std::uint64_t> whole_number(std::string_view text) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size() ? std::optional(number) : std::nullopt;
 }
 
 }  // namespace
@@ -197,36 +217,23 @@ RunShape run_shape(const config::Backend& backend) {
   RunShape out;
   out.context = static_cast<std::uint64_t>(backend.context);
   out.slots = static_cast<std::uint64_t>(backend.parallel) + static_cast<std::uint64_t>(backend.critical_parallel);
-  const std::vector<std::string>& arguments = backend.engine_args;
-  for (std::size_t i = 0; i < arguments.size(); ++i) {
-    std::string_view option = arguments[i];
-    std::string_view value = i + 1 < arguments.size() ? std::string_view(arguments[i + 1]) : std::string_view();
-    if (const std::size_t equals = option.find('='); equals != std::string_view::npos) {
-      value = option.substr(equals + 1);
-      option = option.substr(0, equals);
-    }
+  for_each_option(backend.engine_args, [&out](std::string_view option, std::string_view value) {
     if (option == "--cache-type-k" || option == "-ctk") out.key_type = cache_type(value).value_or(out.key_type);
     if (option == "--cache-type-v" || option == "-ctv") out.value_type = cache_type(value).value_or(out.value_type);
     if (option == "--kv-unified" || option == "-kvu") out.unified = true;
     if (option == "--ubatch-size" || option == "-ub") {
-      std::uint64_t batch = 0;
-      const std::string number(value);
-      const auto [end, error] = std::from_chars(number.c_str(), number.c_str() + number.size(), batch);
-      if (error == std::errc() && *end == '\0' && batch > 0) out.batch = batch;
+      if (const auto batch = whole_number(value); batch && *batch > 0) out.batch = *batch;
     }
-  }
+  });
   return out;
 }
 
 HeldPrompts held_prompts(const config::Backend& backend, const Model& model) {
   constexpr std::uint64_t kByDefault = 8192;  // MiB
   std::uint64_t mebibytes = bounded_cache(backend, model).value_or(kByDefault);
-  const std::vector<std::string>& arguments = backend.engine_args;
-  for (std::size_t i = 0; i + 1 < arguments.size(); ++i) {
-    if (arguments[i] != "--cache-ram" && arguments[i] != "-cram") continue;
-    const std::string& value = arguments[i + 1];
-    if (std::from_chars(value.data(), value.data() + value.size(), mebibytes).ec != std::errc()) mebibytes = kByDefault;
-  }
+  for_each_option(backend.engine_args, [&](std::string_view option, std::string_view value) {
+    if (option == "--cache-ram" || option == "-cram") mebibytes = whole_number(value).value_or(kByDefault);
+  });
   // One cache for all: what a request finds in a slot is no longer what was last asked there.
   const bool unified = run_shape(backend).unified;
   return {unified ? 0 : backend.parallel + backend.critical_parallel, mebibytes << 20};
