@@ -1,10 +1,6 @@
 #include "cli/app.h"
 
-#include <cstdio>
-#include <exception>
-
 #include "base/version.h"
-#include "cli/output.h"
 
 namespace spillway::cli {
 
@@ -20,13 +16,13 @@ Examples:
 Config: --config, $SPILLWAY_CONFIG, ./spillway.toml, ~/.config/spillway/spillway.toml, or the embedded default.
 Exit codes: 0 fine, 1 what was asked for failed, 2 wrong usage or config.)";
 
-void add_globals(CLI::App& app, Context& context) {
-  app.add_option("--config", context.config_option, "The config file")->type_name("FILE");
-  app.add_option("--data", context.data_option, "Where models and logs are kept [~/.local/share/spillway]")
-      ->type_name("DIR");
-  app.add_option("--log-level", context.log_level_option, "How much to log on stderr; overrides the config's log.level")
-      ->type_name("debug|info|warn|error|off")
-      ->check([](const std::string& word) {
+void add_globals(Command app, Context& context) {
+  app.footer(kFooter);
+  app.option("--config", context.config_option, "The config file").value("FILE");
+  app.option("--data", context.data_option, "Where models and logs are kept [~/.local/share/spillway]").value("DIR");
+  app.option("--log-level", context.log_level_option, "How much to log on stderr; overrides the config's log.level")
+      .value("debug|info|warn|error|off")
+      .check([](const std::string& word) {
         return log::parse_level(word) ? std::string() : "\"" + word + "\" is not one of debug, info, warn, error, off";
       });
 }
@@ -61,15 +57,10 @@ config::Loaded Context::load_config() const {
 int run(int argc, char** argv) {
   Context context;
   context.environment = config::process_environment();
-  CLI::App app("Keeps LLM calls answered: one door in front of providers and local engines, with failover.",
-               "spillway");
-  context.app = &app;
-  app.footer(kFooter);
-  app.require_subcommand(1);
-  app.set_version_flag("--version", "spillway " + std::string(version()));
-  app.set_help_flag("-h,--help", "Print this help and exit");
-  // Global options may also stand behind the command.
-  app.fallthrough();
+  CommandLine line("spillway",
+                   "Keeps LLM calls answered: one door in front of providers and local engines, with failover.",
+                   "spillway " + std::string(version()));
+  const Command app = line.program();
   add_globals(app, context);
   add_serve(app, context);
   add_run(app, context);
@@ -92,18 +83,7 @@ int run(int argc, char** argv) {
   add_models(app, context);
   add_completion(app, context);
   add_version(app, context);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success& success) {  // help and version
-    return app.exit(success);
-  } catch (const CLI::ParseError& error) {
-    print_error({ErrorCode::kInvalidArgument, error.what(), "spillway --help, or spillway COMMAND --help"});
-    return kUsage;
-  } catch (const std::exception& exception) {
-    print_error({ErrorCode::kInternal, exception.what(), {}});
-    return kFailed;
-  }
-  return context.exit_code;
+  return line.run(argc, argv);
 }
 
 }  // namespace spillway::cli

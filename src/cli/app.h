@@ -1,29 +1,22 @@
 // The command line: `spillway [--config FILE] [--data DIR] [--log-level L] COMMAND`.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <optional>
 #include <string>
 
 #include "base/log.h"
+#include "cli/command.h"
 #include "config/load.h"
 
 namespace spillway::cli {
 
-// The contract's exit codes.
-inline constexpr int kFine = 0;
-inline constexpr int kFailed = 1;  // the thing asked for failed, or a check did not hold
-inline constexpr int kUsage = 2;   // wrong usage or config
-
 // What all commands share.
 struct Context {
-  CLI::App* app = nullptr;
   std::string config_option;  // --config; empty: not given
   std::string data_option;
   std::string log_level_option;
   config::Environment environment;
-  int exit_code = kFine;  // set by the command that ran
 
   [[nodiscard]] std::filesystem::path data() const;  // --data, $SPILLWAY_DATA, ~/.local/share/spillway
   [[nodiscard]] std::optional<log::Level> log_level() const;
@@ -36,27 +29,27 @@ struct Context {
 // Parses and runs; returns the exit code. Never throws.
 int run(int argc, char** argv);
 
-// One for each sub-command, in the file of its name. `context` outlives the app.
-void add_serve(CLI::App& app, Context& context);
-void add_run(CLI::App& app, Context& context);
-void add_launch(CLI::App& app, Context& context);
-void add_env(CLI::App& app, Context& context);
-void add_check(CLI::App& app, Context& context);
-void add_drill(CLI::App& app, Context& context);
-void add_simulate(CLI::App& app, Context& context);
-void add_status(CLI::App& app, Context& context);
-void add_top(CLI::App& app, Context& context);
-void add_pull(CLI::App& app, Context& context);
-void add_models(CLI::App& app, Context& context);
-void add_doctor(CLI::App& app, Context& context);
-void add_deploy(CLI::App& app, Context& context);
-void add_ps(CLI::App& app, Context& context);
-void add_show(CLI::App& app, Context& context);
-void add_cp(CLI::App& app, Context& context);
-void add_list(CLI::App& app, Context& context);
-void add_import(CLI::App& app, Context& context);
-void add_rm(CLI::App& app, Context& context);
-void add_completion(CLI::App& app, Context& context);
-void add_version(CLI::App& app, Context& context);
+// One for each sub-command, in the file of its name. `app` is the program; `context` outlives it.
+void add_serve(Command app, Context& context);
+void add_run(Command app, Context& context);
+void add_launch(Command app, Context& context);
+void add_env(Command app, Context& context);
+void add_check(Command app, Context& context);
+void add_drill(Command app, Context& context);
+void add_simulate(Command app, Context& context);
+void add_status(Command app, Context& context);
+void add_top(Command app, Context& context);
+void add_pull(Command app, Context& context);
+void add_models(Command app, Context& context);
+void add_doctor(Command app, Context& context);
+void add_deploy(Command app, Context& context);
+void add_ps(Command app, Context& context);
+void add_show(Command app, Context& context);
+void add_cp(Command app, Context& context);
+void add_list(Command app, Context& context);
+void add_import(Command app, Context& context);
+void add_rm(Command app, Context& context);
+void add_completion(Command app, Context& context);
+void add_version(Command app, Context& context);
 
 }  // namespace spillway::cli

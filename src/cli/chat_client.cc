@@ -17,7 +17,7 @@ namespace {
 
 constexpr milliseconds kAliveTime{500};
 constexpr seconds kConnectTime{5};
-constexpr seconds kAnswerTime{600};  // the gateway's own limits end it sooner
+constexpr seconds kLongestAnswer{600};  // the gateway's own limits end it sooner
 
 std::string body_of(const ChatQuestion& question) {
   std::string out = "{\"model\":";
@@ -58,7 +58,7 @@ class Asking {
         "Content-Length: " +
         std::to_string(body.size()) + "\r\n\r\n" + body;
     std::array<asio::const_buffer, 1> buffers{asio::buffer(request)};
-    const TimePoint until = now() + kAnswerTime;
+    const TimePoint until = now() + kLongestAnswer;
     sent_at_ = now();
     http::ClientStatus status = co_await connection_->send(buffers, until);
     while (status == http::ClientStatus::kOk && !connection_->head_done())

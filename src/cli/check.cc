@@ -56,21 +56,20 @@ int check(const Context& context, const CheckOptions& options) {
 
 }  // namespace
 
-void add_check(CLI::App& app, Context& context) {
-  CLI::App* command =
-      app.add_subcommand("check", "Check the config: every mistake at once, with its place and a suggestion");
+void add_check(Command app, Context& context) {
+  Command command = app.subcommand("check", "Check the config: every mistake at once, with its place and a suggestion");
   auto options = std::make_shared<CheckOptions>();
-  command->add_flag("--print", options->print, "Print the config as it takes effect: with defaults, without secrets");
-  command->add_flag("--json", options->json, "Print the result as JSON");
-  command->add_flag("--documentation", options->documentation,
-                    "Print the tables of all options, as in docs/configuration.md");
-  command->footer(R"(
+  command.flag("--print", options->print, "Print the config as it takes effect: with defaults, without secrets");
+  command.flag("--json", options->json, "Print the result as JSON");
+  command.flag("--documentation", options->documentation,
+               "Print the tables of all options, as in docs/configuration.md");
+  command.footer(R"(
 Exit codes: 0 it is right, 2 it is not.
 
 Examples:
   spillway check
   spillway --config spillway.toml check --print)");
-  command->callback([&context, options] { context.exit_code = check(context, *options); });
+  command.action([&context, options] { return check(context, *options); });
 }
 
 }  // namespace spillway::cli

@@ -10,36 +10,7 @@ namespace spillway::cli {
 
 namespace {
 
-struct Flag {
-  std::string name;  // "--config"
-  std::string about;
-  std::string value;  // "FILE", "DIR", "a|b|c", another word; empty: takes none
-};
-
-struct Command {
-  std::string name;
-  std::string about;
-  std::vector<Flag> flags;
-};
-
-std::vector<Flag> flags_of(const CLI::App& app) {
-  std::vector<Flag> flags;
-  for (const CLI::Option* option : app.get_options()) {
-    for (const std::string& name : option->get_lnames()) {
-      flags.push_back(
-          {"--" + name, option->get_description(), option->get_expected_max() == 0 ? "" : option->get_type_name()});
-    }
-  }
-  return flags;
-}
-
-std::vector<Command> commands_of(const CLI::App& app) {
-  std::vector<Command> commands;
-  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
-    commands.push_back({command->get_name(), command->get_description(), flags_of(*command)});
-  }
-  return commands;
-}
+using Flag = Command::Flag;
 
 std::string spaced(std::string choices) {
   for (char& c : choices) c = c == '|' ? ' ' : c;
@@ -54,7 +25,7 @@ std::string without_quotes(std::string text, std::string_view unwanted) {
 std::string bash(const std::vector<Flag>& globals, const std::vector<Command>& commands) {
   std::string names;
   std::string global_names;
-  for (const Command& command : commands) names += (names.empty() ? "" : " ") + command.name;
+  for (const Command& command : commands) names += (names.empty() ? "" : " ") + command.name();
   for (const Flag& flag : globals) global_names += " " + flag.name;
   std::string values;
   std::string cases;
@@ -70,13 +41,13 @@ std::string bash(const std::vector<Flag>& globals, const std::vector<Command>& c
   for (const Flag& flag : globals) add_value(flag);
   for (const Command& command : commands) {
     std::string words;
-    for (const Flag& flag : command.flags) {
+    for (const Flag& flag : command.flags()) {
       words += " " + flag.name;
       add_value(flag);
     }
-    if (command.name == "completion") words += " bash zsh fish";
-    const std::string files = command.name == "import" ? " $(compgen -f -- \"$current\")" : "";
-    cases += "    " + command.name + ") words=\"" + words.substr(1) + global_names + "\"" +
+    if (command.name() == "completion") words += " bash zsh fish";
+    const std::string files = command.name() == "import" ? " $(compgen -f -- \"$current\")" : "";
+    cases += "    " + command.name() + ") words=\"" + words.substr(1) + global_names + "\"" +
              (files.empty() ? "" : "; COMPREPLY=($(compgen -f -- \"$current\"))") + " ;;\n";
   }
   return "# bash completion for spillway: source <(spillway completion bash)\n"
@@ -117,12 +88,12 @@ std::string zsh(const std::vector<Flag>& globals, const std::vector<Command>& co
   std::string described;
   std::string cases;
   for (const Command& command : commands) {
-    described += "    '" + command.name + ":" + without_quotes(command.about, "':") + "'\n";
+    described += "    '" + command.name() + ":" + without_quotes(command.about(), "':") + "'\n";
     std::string flags;
-    for (const Flag& flag : command.flags) flags += " " + zsh_flag(flag);
-    if (command.name == "completion") flags += " '1:shell:(bash zsh fish)'";
-    if (command.name == "import") flags += " '1:file:_files' '2:name:'";
-    cases += "      " + command.name + ") _arguments" + flags + global_flags + " ;;\n";
+    for (const Flag& flag : command.flags()) flags += " " + zsh_flag(flag);
+    if (command.name() == "completion") flags += " '1:shell:(bash zsh fish)'";
+    if (command.name() == "import") flags += " '1:file:_files' '2:name:'";
+    cases += "      " + command.name() + ") _arguments" + flags + global_flags + " ;;\n";
   }
   return "#compdef spillway\n"
          "# zsh completion for spillway: spillway completion zsh > \"${fpath[1]}/_spillway\"\n"
@@ -158,37 +129,37 @@ std::string fish(const std::vector<Flag>& globals, const std::vector<Command>& c
   std::string out = "# fish completion for spillway: spillway completion fish | source\ncomplete -c spillway -f\n";
   for (const Flag& flag : globals) out += fish_flag(flag, "");
   for (const Command& command : commands) {
-    out += "complete -c spillway -n __fish_use_subcommand -a " + command.name + " -d '" +
-           without_quotes(command.about, "'") + "'\n";
-    const std::string condition = " -n '__fish_seen_subcommand_from " + command.name + "'";
-    for (const Flag& flag : command.flags) out += fish_flag(flag, condition);
-    if (command.name == "completion") out += "complete -c spillway" + condition + " -a 'bash zsh fish'\n";
-    if (command.name == "import") out += "complete -c spillway" + condition + " -F\n";
+    out += "complete -c spillway -n __fish_use_subcommand -a " + command.name() + " -d '" +
+           without_quotes(command.about(), "'") + "'\n";
+    const std::string condition = " -n '__fish_seen_subcommand_from " + command.name() + "'";
+    for (const Flag& flag : command.flags()) out += fish_flag(flag, condition);
+    if (command.name() == "completion") out += "complete -c spillway" + condition + " -a 'bash zsh fish'\n";
+    if (command.name() == "import") out += "complete -c spillway" + condition + " -F\n";
   }
   return out;
 }
 
 }  // namespace
 
-void add_completion(CLI::App& app, Context& context) {
-  CLI::App* command = app.add_subcommand("completion", "Print a script that completes commands and options in a shell");
+void add_completion(Command app, Context& /*context*/) {
+  Command command = app.subcommand("completion", "Print a script that completes commands and options in a shell");
   auto shell = std::make_shared<std::string>();
-  command->add_option("shell", *shell, "bash, zsh or fish")
-      ->required()
-      ->type_name("bash|zsh|fish")
-      ->check(CLI::IsMember({"bash", "zsh", "fish"}));
-  command->footer(R"(
+  command.option("shell", *shell, "bash, zsh or fish")
+      .required()
+      .value("bash|zsh|fish")
+      .one_of({"bash", "zsh", "fish"});
+  command.footer(R"(
 Examples:
   source <(spillway completion bash)
   spillway completion zsh > "${fpath[1]}/_spillway"
   spillway completion fish > ~/.config/fish/completions/spillway.fish)");
-  command->callback([&context, shell] {
-    const std::vector<Flag> globals = flags_of(*context.app);
-    const std::vector<Command> commands = commands_of(*context.app);
+  command.action([app, shell] {
+    const std::vector<Flag> globals = app.flags();
+    const std::vector<Command> commands = app.subcommands();
     const std::string script = *shell == "bash"  ? bash(globals, commands)
                                : *shell == "zsh" ? zsh(globals, commands)
                                                  : fish(globals, commands);
-    context.exit_code = print(script) ? kFine : kFailed;
+    return print(script) ? kFine : kFailed;
   });
 }
 

@@ -203,10 +203,10 @@ int export_files(const Context& context, const DeployOptions& options) {
 
 }  // namespace
 
-void add_deploy(CLI::App& app, Context& context) {
-  CLI::App* command = app.add_subcommand("deploy", "The containers of local Backends, as the Config wants them");
-  command->require_subcommand(1);
-  command->footer(R"(
+void add_deploy(Command app, Context& context) {
+  Command command = app.subcommand("deploy", "The containers of local Backends, as the Config wants them");
+  command.needs_subcommand();
+  command.footer(R"(
 Of Backends with launcher = "docker" that always run. `spillway serve` does the same by itself, and takes over what
 `apply` has started. While one runs, `apply` and `destroy` are refused: after a change it is the one to be reloaded.
 
@@ -216,20 +216,20 @@ Examples:
   spillway deploy destroy                  removes all containers of this data folder
   spillway deploy export --output ./out    compose.yaml and docker-run.sh, to run them without Spillway)");
   auto options = std::make_shared<DeployOptions>();
-  CLI::App* plan = command->add_subcommand("plan", "Tell what would be done");
-  CLI::App* apply = command->add_subcommand("apply", "Do it");
-  for (CLI::App* each : {plan, apply}) each->add_flag("--json", options->json, "As JSON");
-  plan->callback([&context, options] { context.exit_code = deploy(context, *options, false); });
-  apply->callback([&context, options] { context.exit_code = deploy(context, *options, true); });
-  command->add_subcommand("destroy", "Remove all containers of this data folder")->callback([&context] {
-    context.exit_code = destroy(context);
+  Command plan = command.subcommand("plan", "Tell what would be done");
+  Command apply = command.subcommand("apply", "Do it");
+  for (Command each : {plan, apply}) each.flag("--json", options->json, "As JSON");
+  plan.action([&context, options] { return deploy(context, *options, false); });
+  apply.action([&context, options] { return deploy(context, *options, true); });
+  command.subcommand("destroy", "Remove all containers of this data folder").action([&context] {
+    return destroy(context);
   });
-  CLI::App* written = command->add_subcommand("export", "Write a compose file, and the same as docker commands");
-  written->add_option("--output", options->output, "The folder to write into")->type_name("DIR")->capture_default_str();
-  written->add_option("--first-port", options->first_port, "Of the first engine; the others follow")
-      ->check(CLI::Range(1024, 65'000))
-      ->capture_default_str();
-  written->callback([&context, options] { context.exit_code = export_files(context, *options); });
+  Command written = command.subcommand("export", "Write a compose file, and the same as docker commands");
+  written.option("--output", options->output, "The folder to write into").value("DIR").shows_default();
+  written.option("--first-port", options->first_port, "Of the first engine; the others follow")
+      .range(1024, 65'000)
+      .shows_default();
+  written.action([&context, options] { return export_files(context, *options); });
 }
 
 }  // namespace spillway::cli

@@ -285,21 +285,21 @@ int doctor(const Context& context, const DoctorOptions& options) {
 
 }  // namespace
 
-void add_doctor(CLI::App& app, Context& context) {
-  CLI::App* command = app.add_subcommand("doctor", "What this machine is good for, what is wrong, and how to mend it");
+void add_doctor(Command app, Context& context) {
+  Command command = app.subcommand("doctor", "What this machine is good for, what is wrong, and how to mend it");
   auto options = std::make_shared<DoctorOptions>();
-  command->add_option("--root", options->root, "Read the hardware from a recorded tree of /proc and /sys")
-      ->type_name("DIR")
-      ->capture_default_str();
-  command->add_flag("!--no-measure", options->measure, "Leave out the speeds of disk and memory, which take a second");
-  command->add_flag("--json", options->json, "Print everything as JSON");
-  command->footer(R"(
+  command.option("--root", options->root, "Read the hardware from a recorded tree of /proc and /sys")
+      .value("DIR")
+      .shows_default();
+  command.flag("!--no-measure", options->measure, "Leave out the speeds of disk and memory, which take a second");
+  command.flag("--json", options->json, "Print everything as JSON");
+  command.footer(R"(
 Exit code 1: there is a problem, not only warnings.
 
 Examples:
   spillway doctor
   spillway doctor --json)");
-  command->callback([&context, options] { context.exit_code = doctor(context, *options); });
+  command.action([&context, options] { return doctor(context, *options); });
 }
 
 }  // namespace spillway::cli

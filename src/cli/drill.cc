@@ -526,35 +526,32 @@ int drill(const Context& context, const DrillOptions& options) {
 
 }  // namespace
 
-void add_drill(CLI::App& app, Context& context) {
-  CLI::App* command =
-      app.add_subcommand("drill", "Rehearse a provider's overload against this config, with a simulated provider");
+void add_drill(Command app, Context& context) {
+  Command command =
+      app.subcommand("drill", "Rehearse a provider's overload against this config, with a simulated provider");
   auto options = std::make_shared<DrillOptions>();
-  command->add_option("BACKEND", options->backend, "The Backend that is overloaded [the Route's first]");
-  command->add_option("--model", options->model, "The Route that is asked, by its model [the first]")
-      ->type_name("NAME");
-  command->add_flag("--simulate-all", options->simulate_all, "Simulate all cloud Backends, so that none is paid for");
-  command->add_flag("--simulate-local", options->simulate_local,
-                    "Simulate local ones too, so that no engine is started");
-  command->add_option("--requests", options->requests, "At the peak, on each side [1000]")
-      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000}));
-  command->add_option("--rate", options->per_second, "Requests a second [50]")->check(CLI::Range(0.1, 10'000.0));
-  command->add_flag("--bursty", options->bursty, "Failures come in bursts, rather than evenly");
-  command->add_option("--errors", options->errors, "The share of calls that fail [0.187]")->check(CLI::Range(0.0, 1.0));
-  command->add_option("--slowdown", options->slowdown, "How many times as long its first token takes [4.2]")
-      ->check(CLI::Range(1.0, 1'000.0));
-  command->add_option("--cuts", options->cuts, "The share of its answers that break in the middle [0]")
-      ->check(CLI::Range(0.0, 1.0));
-  command->add_option("--first-token", options->first_token_ms, "Its first token in calm times, ms [280]")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{60'000}));
-  command->add_option("--lead-in", options->lead_in, "Seconds of calm before the peak, which do not count [2]")
-      ->check(CLI::Range(0.1, 600.0));
-  command->add_option("--tokens", options->tokens, "Of each answer [20]")->check(CLI::Range(1, 10'000));
-  command->add_option("--seed", options->seed, "Same seed, same overload [1]");
-  command->add_option("--report", options->report, "Write an HTML report with charts, in one file")->type_name("FILE");
-  command->add_option("--raw", options->raw, "Write each request as a line of JSON")->type_name("FILE");
-  command->add_flag("--json", options->json, "Print the figures as JSON");
-  command->footer(R"(
+  command.option("BACKEND", options->backend, "The Backend that is overloaded [the Route's first]");
+  command.option("--model", options->model, "The Route that is asked, by its model [the first]").value("NAME");
+  command.flag("--simulate-all", options->simulate_all, "Simulate all cloud Backends, so that none is paid for");
+  command.flag("--simulate-local", options->simulate_local, "Simulate local ones too, so that no engine is started");
+  command.option("--requests", options->requests, "At the peak, on each side [1000]")
+      .range(std::uint64_t{1}, std::uint64_t{1'000'000});
+  command.option("--rate", options->per_second, "Requests a second [50]").range(0.1, 10'000.0);
+  command.flag("--bursty", options->bursty, "Failures come in bursts, rather than evenly");
+  command.option("--errors", options->errors, "The share of calls that fail [0.187]").range(0.0, 1.0);
+  command.option("--slowdown", options->slowdown, "How many times as long its first token takes [4.2]")
+      .range(1.0, 1'000.0);
+  command.option("--cuts", options->cuts, "The share of its answers that break in the middle [0]").range(0.0, 1.0);
+  command.option("--first-token", options->first_token_ms, "Its first token in calm times, ms [280]")
+      .range(std::int64_t{1}, std::int64_t{60'000});
+  command.option("--lead-in", options->lead_in, "Seconds of calm before the peak, which do not count [2]")
+      .range(0.1, 600.0);
+  command.option("--tokens", options->tokens, "Of each answer [20]").range(1, 10'000);
+  command.option("--seed", options->seed, "Same seed, same overload [1]");
+  command.option("--report", options->report, "Write an HTML report with charts, in one file").value("FILE");
+  command.option("--raw", options->raw, "Write each request as a line of JSON").value("FILE");
+  command.flag("--json", options->json, "Print the figures as JSON");
+  command.footer(R"(
 The named Backend is replaced by a simulated one; others are really asked, and paid for, unless --simulate-all is given. Without a config
 the shipped scenario is played: DeepSeek, a second provider, a local model, all of them simulated.
 
@@ -564,7 +561,7 @@ Examples:
   spillway drill
   spillway drill --bursty --requests 10000 --rate 200 --report drill.html
   spillway --config spillway.toml drill deepseek --simulate-all)");
-  command->callback([&context, options] { context.exit_code = drill(context, *options); });
+  command.action([&context, options] { return drill(context, *options); });
 }
 
 }  // namespace spillway::cli

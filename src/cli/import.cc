@@ -57,32 +57,31 @@ int import_ollama(const Context& context, const std::string& wanted, const std::
 
 }  // namespace
 
-void add_import(CLI::App& app, Context& context) {
-  CLI::App* command = app.add_subcommand("import", "Take a GGUF file into the store of Models, checked, under a name");
+void add_import(Command app, Context& context) {
+  Command command = app.subcommand("import", "Take a GGUF file into the store of Models, checked, under a name");
   auto request = std::make_shared<fleet::ImportRequest>();
   auto file = std::make_shared<std::string>();
   auto ollama = std::make_shared<bool>(false);
-  command->add_option("file", *file, "The GGUF file; with --ollama a Model of Ollama's [all]")->type_name("FILE");
-  command->add_option("name", request->name, "What to call it: NAME or NAME:TAG")->type_name("NAME");
-  command->add_flag("--ollama", *ollama, "From Ollama's store on this machine, as a hard link: takes no space");
-  command->add_option("--sha256", request->sha256, "Refuse the file unless it has this digest")->type_name("HEX");
-  command->add_option("--license", request->license, "Its license, as an SPDX id")->type_name("ID");
-  command->add_option("--source", request->source, "Where it comes from, for the record")->type_name("TEXT");
-  command->footer(R"(
+  command.option("file", *file, "The GGUF file; with --ollama a Model of Ollama's [all]").value("FILE");
+  command.option("name", request->name, "What to call it: NAME or NAME:TAG").value("NAME");
+  command.flag("--ollama", *ollama, "From Ollama's store on this machine, as a hard link: takes no space");
+  command.option("--sha256", request->sha256, "Refuse the file unless it has this digest").value("HEX");
+  command.option("--license", request->license, "Its license, as an SPDX id").value("ID");
+  command.option("--source", request->source, "Where it comes from, for the record").value("TEXT");
+  command.footer(R"(
 Ollama's store: OLLAMA_MODELS, ~/.ollama/models, or /usr/share/ollama/.ollama/models.
 
 Examples:
   spillway import SmolLM2-135M-Instruct.Q4_1.gguf smollm2:135m --license Apache-2.0
   spillway import --ollama llama3.2:1b)");
-  command->callback([&context, request, file, ollama] {
-    if (*ollama) {
-      context.exit_code = import_ollama(context, *file, request->name);
-    } else if (file->empty() || request->name.empty()) {
-      throw CLI::RequiredError("import needs FILE and NAME");
-    } else {
-      request->file = *file;
-      context.exit_code = import(context, *request);
+  command.action([&context, request, file, ollama] {
+    if (*ollama) return import_ollama(context, *file, request->name);
+    if (file->empty() || request->name.empty()) {
+      print_error({ErrorCode::kInvalidArgument, "import needs FILE and NAME", "spillway import --help"});
+      return kUsage;
     }
+    request->file = *file;
+    return import(context, *request);
   });
 }
 

@@ -116,37 +116,37 @@ int launch(const LaunchOptions& options, const Context& context) {
   return kFailed;
 }
 
-void add_common(CLI::App* command, LaunchOptions& options) {
-  command->add_option("TOOL", options.tool, "Which tool")->required();
-  command->add_option("--model", options.model, "The model to ask for [the tool's own choice]")->type_name("NAME");
-  command->add_option("--url", options.url, "The gateway [server.listen of the config]")->type_name("http://HOST:PORT");
+void add_common(Command command, LaunchOptions& options) {
+  command.option("TOOL", options.tool, "Which tool").required();
+  command.option("--model", options.model, "The model to ask for [the tool's own choice]").value("NAME");
+  command.option("--url", options.url, "The gateway [server.listen of the config]").value("http://HOST:PORT");
 }
 
 }  // namespace
 
-void add_launch(CLI::App& app, Context& context) {
+void add_launch(Command app, Context& context) {
   auto options = std::make_shared<LaunchOptions>();
-  CLI::App* command = app.add_subcommand("launch", "Start a coding tool with its variables pointed at the gateway");
+  Command command = app.subcommand("launch", "Start a coding tool with its variables pointed at the gateway");
   add_common(command, *options);
-  command->add_option("ARGUMENTS", options->arguments, "Handed to the tool; behind -- where they begin with a dash");
-  command->footer("\nNo file of yours is changed: only what the tool is started with. Tools:" + tool_list() + R"(
+  command.option("ARGUMENTS", options->arguments, "Handed to the tool; behind -- where they begin with a dash");
+  command.footer("\nNo file of yours is changed: only what the tool is started with. Tools:" + tool_list() + R"(
 
 Examples:
   spillway launch claude --model deepseek-flash
   spillway launch codex -- --full-auto)");
-  command->callback([&context, options] { context.exit_code = launch(*options, context); });
+  command.action([&context, options] { return launch(*options, context); });
 }
 
-void add_env(CLI::App& app, Context& context) {
+void add_env(Command app, Context& context) {
   auto options = std::make_shared<LaunchOptions>();
-  CLI::App* command = app.add_subcommand("env", "Print the variables that point a tool at the gateway");
+  Command command = app.subcommand("env", "Print the variables that point a tool at the gateway");
   add_common(command, *options);
-  command->add_flag("--json", options->json, "As JSON");
-  command->footer("\nTools:" + tool_list() + R"HELP(
+  command.flag("--json", options->json, "As JSON");
+  command.footer("\nTools:" + tool_list() + R"HELP(
 
 Example:
   eval "$(spillway env openai)" && python3 my_program.py)HELP");
-  command->callback([&context, options] { context.exit_code = print_environment(*options, context); });
+  command.action([&context, options] { return print_environment(*options, context); });
 }
 
 }  // namespace spillway::cli

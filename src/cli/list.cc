@@ -51,15 +51,15 @@ int list(const Context& context, bool json) {
 
 }  // namespace
 
-void add_list(CLI::App& app, Context& context) {
-  CLI::App* command = app.add_subcommand("list", "List the Models in the store");
+void add_list(Command app, Context& context) {
+  Command command = app.subcommand("list", "List the Models in the store");
   auto json = std::make_shared<bool>(false);
-  command->add_flag("--json", *json, "Print them as JSON");
-  command->footer(R"(
+  command.flag("--json", *json, "Print them as JSON");
+  command.footer(R"(
 Examples:
   spillway list
   spillway list --json)");
-  command->callback([&context, json] { context.exit_code = list(context, *json); });
+  command.action([&context, json] { return list(context, *json); });
 }
 
 }  // namespace spillway::cli

@@ -11,8 +11,6 @@ namespace spillway::cli {
 
 namespace {
 
-constexpr milliseconds kAnswerTime{3'000};
-
 std::string as_json(const std::vector<admin::BackendStatus>& running) {
   nlohmann::json out = nlohmann::json::array();
   for (const admin::BackendStatus& backend : running) {
@@ -56,7 +54,7 @@ int ps(const Context& context, const std::string& admin, bool json) {
     print_error(address.error());
     return kUsage;
   }
-  const auto body = get_admin(*address, "/admin/v1/status", kAnswerTime);
+  const auto body = get_admin(*address, "/admin/v1/status", kAdminTime);
   const auto status = body ? admin::from_json(*body) : Result<admin::Status>(body.error());
   if (!status) {
     print_error(status.error());
@@ -69,19 +67,19 @@ int ps(const Context& context, const std::string& admin, bool json) {
 
 }  // namespace
 
-void add_ps(CLI::App& app, Context& context) {
-  CLI::App* command = app.add_subcommand("ps", "List the Models that run now");
+void add_ps(Command app, Context& context) {
+  Command command = app.subcommand("ps", "List the Models that run now");
   auto admin = std::make_shared<std::string>();
   auto json = std::make_shared<bool>(false);
-  command->add_option("--admin", *admin, "Where the gateway's admin plane is [the config's server.admin_listen]")
-      ->type_name("HOST:PORT");
-  command->add_flag("--json", *json, "Print them as JSON");
-  command->footer(R"(
+  command.option("--admin", *admin, "Where the gateway's admin plane is [the config's server.admin_listen]")
+      .value("HOST:PORT");
+  command.flag("--json", *json, "Print them as JSON");
+  command.footer(R"(
 Memory with a ~ is what it is expected to take; else what the engine says.
 
 Examples:
   spillway ps)");
-  command->callback([&context, admin, json] { context.exit_code = ps(context, *admin, *json); });
+  command.action([&context, admin, json] { return ps(context, *admin, *json); });
 }
 
 }  // namespace spillway::cli

@@ -176,28 +176,27 @@ int prune(const Context& context) {
 
 }  // namespace
 
-void add_pull(CLI::App& app, Context& context) {
-  CLI::App* command = app.add_subcommand("pull", "Fetch a Model into the store, verified");
+void add_pull(Command app, Context& context) {
+  Command command = app.subcommand("pull", "Fetch a Model into the store, verified");
   auto options = std::make_shared<PullOptions>();
   fleet::PullRequest& request = options->request;
-  command->add_option("source", options->source, "Where from; see below")->type_name("SOURCE");
-  command->add_option("name", request.name, "What to call it [after the source]")->type_name("NAME:TAG");
-  command->add_flag("--all", options->all, "Each Model that was pulled, where its source has a newer version");
-  command->add_option("--sha256", request.sha256, "Refuse weights that have another digest")->type_name("HEX");
-  command->add_option("--license", request.license, "Its license [what the source tells]")->type_name("ID");
-  command->add_option("--connections", request.options.connections, "Parts that are fetched at a time")
-      ->check(CLI::Range(1, 64))
-      ->capture_default_str();
-  command->add_option("--retries", request.options.retries, "Failures of one part on end that are borne")
-      ->check(CLI::Range(0, 1000))
-      ->capture_default_str();
+  command.option("source", options->source, "Where from; see below").value("SOURCE");
+  command.option("name", request.name, "What to call it [after the source]").value("NAME:TAG");
+  command.flag("--all", options->all, "Each Model that was pulled, where its source has a newer version");
+  command.option("--sha256", request.sha256, "Refuse weights that have another digest").value("HEX");
+  command.option("--license", request.license, "Its license [what the source tells]").value("ID");
+  command.option("--connections", request.options.connections, "Parts that are fetched at a time")
+      .range(1, 64)
+      .shows_default();
+  command.option("--retries", request.options.retries, "Failures of one part on end that are borne")
+      .range(0, 1000)
+      .shows_default();
   command
-      ->add_option("--stall-timeout", options->stall_seconds,
-                   "Seconds below 4 KiB/s after which a connection is given up")
-      ->check(CLI::Range(1, 3600))
-      ->capture_default_str();
-  command->add_flag("--json", options->json, "Print what is there then as JSON");
-  command->footer(R"(
+      .option("--stall-timeout", options->stall_seconds, "Seconds below 4 KiB/s after which a connection is given up")
+      .range(1, 3600)
+      .shows_default();
+  command.flag("--json", options->json, "Print what is there then as JSON");
+  command.footer(R"(
 Sources:
   hf:OWNER/REPO[:FILE]        Hugging Face; FILE may be a quantization. Mirrors: HF_ENDPOINT; private ones: HF_TOKEN
   ollama:[OWNER/]NAME[:TAG]   Ollama's registry, as a bare NAME[:TAG] does. Mirrors: SPILLWAY_OLLAMA_REGISTRY
@@ -209,29 +208,28 @@ Examples:
   spillway pull hf:bartowski/Llama-3.2-1B-Instruct-GGUF:Q4_K_M
   spillway pull llama3.2:1b
   spillway pull --all)");
-  command->callback([&context, options] { context.exit_code = pull(context, *options); });
+  command.action([&context, options] { return pull(context, *options); });
 }
 
-void add_models(CLI::App& app, Context& context) {
-  CLI::App* command = app.add_subcommand("models", "Look after the Models in the store");
-  command->require_subcommand(1);
-  CLI::App* outdated_command =
-      command->add_subcommand("outdated", "Which Models have a newer version at their source?");
+void add_models(Command app, Context& context) {
+  Command command = app.subcommand("models", "Look after the Models in the store");
+  command.needs_subcommand();
+  Command outdated_command = command.subcommand("outdated", "Which Models have a newer version at their source?");
   auto json = std::make_shared<bool>(false);
-  outdated_command->add_flag("--json", *json, "Print them as JSON");
-  outdated_command->footer(R"(
+  outdated_command.flag("--json", *json, "Print them as JSON");
+  outdated_command.footer(R"(
 `spillway pull --all` fetches them. Exit code 1: of some Model it could not be told.
 
 Examples:
   spillway models outdated)");
-  CLI::App* prune_command = command->add_subcommand("prune", "Remove what pulls that were given up have left");
-  prune_command->footer(R"(
+  Command prune_command = command.subcommand("prune", "Remove what pulls that were given up have left");
+  prune_command.footer(R"(
 What is being fetched now is left alone.
 
 Examples:
   spillway models prune)");
-  prune_command->callback([&context] { context.exit_code = prune(context); });
-  outdated_command->callback([&context, json] { context.exit_code = outdated(context, *json); });
+  prune_command.action([&context] { return prune(context); });
+  outdated_command.action([&context, json] { return outdated(context, *json); });
 }
 
 }  // namespace spillway::cli

@@ -250,26 +250,23 @@ int run_chat(const RunOptions& options, const Context& context) {
 
 }  // namespace
 
-void add_run(CLI::App& app, Context& context) {
-  CLI::App* command = app.add_subcommand("run", "Chat in the terminal, through the gateway, streaming");
+void add_run(Command app, Context& context) {
+  Command command = app.subcommand("run", "Chat in the terminal, through the gateway, streaming");
   auto options = std::make_shared<RunOptions>();
-  command->add_option("MODEL", options->model, "The model's name, as any client would ask for it")->required();
-  command->add_option("PROMPT", options->prompt, "One question; without one a chat begins. What is piped in is added");
-  command->add_option("--url", options->url, "The gateway [server.listen of the config]")
-      ->type_name("http://HOST:PORT");
-  command->add_option("--system", options->system, "What the model is told first")->type_name("TEXT");
-  command->add_option("--max-tokens", options->max_tokens, "The longest answer")
-      ->type_name("N")
-      ->check(CLI::PositiveNumber);
-  command->add_flag("-q,--quiet", options->quiet, "Only the answer: not who gave it, and how fast");
-  command->footer(R"(
+  command.option("MODEL", options->model, "The model's name, as any client would ask for it").required();
+  command.option("PROMPT", options->prompt, "One question; without one a chat begins. What is piped in is added");
+  command.option("--url", options->url, "The gateway [server.listen of the config]").value("http://HOST:PORT");
+  command.option("--system", options->system, "What the model is told first").value("TEXT");
+  command.option("--max-tokens", options->max_tokens, "The longest answer").value("N").positive();
+  command.flag("-q,--quiet", options->quiet, "Only the answer: not who gave it, and how fast");
+  command.footer(R"(
 Where no gateway runs, one is started for as long as the chat lasts. The answer goes to stdout, all else to stderr.
 
 Examples:
   spillway run smollm2:135m
   spillway run deepseek-flash "Why is the sky blue?"
   git diff | spillway run smollm2:135m "Write a commit message for this:")");
-  command->callback([&context, options] { context.exit_code = run_chat(*options, context); });
+  command.action([&context, options] { return run_chat(*options, context); });
 }
 
 }  // namespace spillway::cli

@@ -32,16 +32,16 @@ int serve(const Context& context) {
 
 }  // namespace
 
-void add_serve(CLI::App& app, Context& context) {
-  CLI::App* command = app.add_subcommand("serve", "Run the gateway and the local engines until SIGTERM or Ctrl-C");
-  command->footer(R"(
+void add_serve(Command app, Context& context) {
+  Command command = app.subcommand("serve", "Run the gateway and the local engines until SIGTERM or Ctrl-C");
+  command.footer(R"(
 SIGTERM or Ctrl-C: no new requests, streams may end within server.drain_timeout; a second one cuts them off.
 SIGHUP, or a changed config file: it is read again; a bad one is refused and the old one goes on.
 
 Examples:
   spillway serve
   spillway --config spillway.toml --log-level debug serve)");
-  command->callback([&context] { context.exit_code = serve(context); });
+  command.action([&context] { return serve(context); });
 }
 
 }  // namespace spillway::cli

@@ -56,7 +56,7 @@ nlohmann::json as_json(const fleet::Model& model, const fleet::GgufDetails& deta
           {"memory", memory_json(memory)}};
 }
 
-std::string count_text(std::uint64_t count) {
+std::string parameters_text(std::uint64_t count) {
   const auto value = static_cast<double>(count);
   if (count >= 1'000'000'000) return fmt::format("{:.1f} B", value / 1e9);
   if (count >= 1'000'000) return fmt::format("{:.1f} M", value / 1e6);
@@ -71,7 +71,7 @@ std::string as_text(const fleet::Model& model, const fleet::GgufDetails& details
                     const fleet::MemoryUse& memory) {
   std::string out = model.display_name() + "\n";
   line(out, "architecture", details.info.architecture);
-  line(out, "parameters", count_text(details.info.parameters));
+  line(out, "parameters", parameters_text(details.info.parameters));
   line(out, "quantization", details.info.quantization);
   line(out, "context", details.info.context_length == 0 ? "" : std::to_string(details.info.context_length) + " tokens");
   line(out, "layers", std::to_string(details.number("block_count")));
@@ -124,27 +124,25 @@ int show(const Context& context, ShowOptions& options) {
 
 }  // namespace
 
-void add_show(CLI::App& app, Context& context) {
-  CLI::App* command = app.add_subcommand("show", "What a Model is, and what memory it takes to run it");
+void add_show(Command app, Context& context) {
+  Command command = app.subcommand("show", "What a Model is, and what memory it takes to run it");
   auto options = std::make_shared<ShowOptions>();
-  command->add_option("model", options->model, "NAME[:TAG], or the path of a GGUF file")
-      ->required()
-      ->type_name("MODEL");
-  command->add_option("--context", options->shape.context, "Tokens of each answer, for the memory")
-      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 31))
-      ->capture_default_str();
-  command->add_option("--parallel", options->shape.slots, "Answers at a time, for the memory")
-      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 16))
-      ->capture_default_str();
-  command->add_option("--cache-type-k", options->key_type, "Type of the keys in the cache")->capture_default_str();
-  command->add_option("--cache-type-v", options->value_type, "Type of the values in the cache")->capture_default_str();
-  command->add_flag("--template", options->only_template, "Print its chat template and nothing else");
-  command->add_flag("--json", options->json, "Print everything as JSON");
-  command->footer(R"(
+  command.option("model", options->model, "NAME[:TAG], or the path of a GGUF file").required().value("MODEL");
+  command.option("--context", options->shape.context, "Tokens of each answer, for the memory")
+      .range(std::uint64_t{1}, std::uint64_t{1} << 31)
+      .shows_default();
+  command.option("--parallel", options->shape.slots, "Answers at a time, for the memory")
+      .range(std::uint64_t{1}, std::uint64_t{1} << 16)
+      .shows_default();
+  command.option("--cache-type-k", options->key_type, "Type of the keys in the cache").shows_default();
+  command.option("--cache-type-v", options->value_type, "Type of the values in the cache").shows_default();
+  command.flag("--template", options->only_template, "Print its chat template and nothing else");
+  command.flag("--json", options->json, "Print everything as JSON");
+  command.footer(R"(
 Examples:
   spillway show smollm2:135m
   spillway show llama3.2:1b --context 32768 --parallel 4)");
-  command->callback([&context, options] { context.exit_code = show(context, *options); });
+  command.action([&context, options] { return show(context, *options); });
 }
 
 }  // namespace spillway::cli

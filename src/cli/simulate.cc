@@ -15,8 +15,7 @@ struct SimulateOptions {
   std::string profile;
   std::string listen = "127.0.0.1:9090";
   std::vector<std::string> script;
-  std::uint64_t seed = 0;
-  bool seed_given = false;
+  std::optional<std::uint64_t> seed;  // overrides the profile's
   bool faults = false;
   bool documentation = false;
   bool json = false;
@@ -85,7 +84,7 @@ int simulate(const SimulateOptions& options) {
     if (!loaded.profile) return kUsage;
     profile = std::move(*loaded.profile);
   }
-  if (options.seed_given) profile.seed = options.seed;
+  if (options.seed) profile.seed = *options.seed;
   if (const auto wrong = take_script(profile, options.script)) {
     print_error(*wrong);
     return kUsage;
@@ -101,27 +100,21 @@ int simulate(const SimulateOptions& options) {
 
 }  // namespace
 
-void add_simulate(CLI::App& app, Context& context) {
-  CLI::App* command = app.add_subcommand("simulate", "Run a simulated provider, which fails as you tell it to");
+void add_simulate(Command app, Context& /*context*/) {
+  Command command = app.subcommand("simulate", "Run a simulated provider, which fails as you tell it to");
   auto options = std::make_shared<SimulateOptions>();
-  command->add_option("--profile", options->profile, "How it behaves; see docs/simulate.md")->type_name("FILE");
-  command->add_option("--listen", options->listen, "Where it listens [127.0.0.1:9090]")->type_name("HOST:PORT");
+  command.option("--profile", options->profile, "How it behaves; see docs/simulate.md").value("FILE");
+  command.option("--listen", options->listen, "Where it listens [127.0.0.1:9090]").value("HOST:PORT");
   command
-      ->add_option("--script", options->script,
-                   "Faults, or ok, for one request after the other; the last one repeats: --script ok,503,cut_in_word")
-      ->delimiter(',')
-      ->type_name("FAULT,…");
-  command->add_option_function<std::uint64_t>(
-      "--seed",
-      [options](std::uint64_t seed) {
-        options->seed = seed;
-        options->seed_given = true;
-      },
-      "Same seed, same run; overrides the profile's");
-  command->add_flag("--faults", options->faults, "List what can go wrong");
-  command->add_flag("--documentation", options->documentation, "Print the tables of docs/simulate.md");
-  command->add_flag("--json", options->json, "Print what it has answered at its end, as JSON, instead of a line each");
-  command->footer(R"(
+      .option("--script", options->script,
+              "Faults, or ok, for one request after the other; the last one repeats: --script ok,503,cut_in_word")
+      .separated_by(',')
+      .value("FAULT,…");
+  command.option("--seed", options->seed, "Same seed, same run; overrides the profile's");
+  command.flag("--faults", options->faults, "List what can go wrong");
+  command.flag("--documentation", options->documentation, "Print the tables of docs/simulate.md");
+  command.flag("--json", options->json, "Print what it has answered at its end, as JSON, instead of a line each");
+  command.footer(R"(
 It speaks the OpenAI chat API, any model name and key, until SIGTERM or Ctrl-C. What it was sent: GET /simulate/requests, /simulate/stats.
 
 Exit codes: 0 fine, 1 it cannot listen, 2 the profile makes no sense.
@@ -130,7 +123,7 @@ Examples:
   spillway simulate
   spillway simulate --script reset            every answer breaks in the middle
   spillway simulate --profile peak.toml --seed 7)");
-  command->callback([&context, options] { context.exit_code = simulate(*options); });
+  command.action([options] { return simulate(*options); });
 }
 
 }  // namespace spillway::cli

@@ -10,8 +10,6 @@ namespace spillway::cli {
 
 namespace {
 
-constexpr milliseconds kAnswerTime{5'000};
-
 struct StatusOptions {
   std::string admin;
   bool json = false;
@@ -23,7 +21,7 @@ int status(const Context& context, const StatusOptions& options) {
     print_error(address.error());
     return kUsage;
   }
-  const auto body = get_admin(*address, "/admin/v1/status", kAnswerTime);
+  const auto body = get_admin(*address, "/admin/v1/status", kAdminTime);
   if (!body) {
     print_error(body.error());
     return kFailed;
@@ -38,20 +36,19 @@ int status(const Context& context, const StatusOptions& options) {
 
 }  // namespace
 
-void add_status(CLI::App& app, Context& context) {
-  CLI::App* command = app.add_subcommand("status", "Show what runs now: Backends, Replicas, Routes, and what is wrong");
+void add_status(Command app, Context& context) {
+  Command command = app.subcommand("status", "Show what runs now: Backends, Replicas, Routes, and what is wrong");
   auto options = std::make_shared<StatusOptions>();
-  command
-      ->add_option("--admin", options->admin, "Where the gateway's admin plane is [the config's server.admin_listen]")
-      ->type_name("HOST:PORT");
-  command->add_flag("--json", options->json, "Print it as JSON");
-  command->footer(R"(
+  command.option("--admin", options->admin, "Where the gateway's admin plane is [the config's server.admin_listen]")
+      .value("HOST:PORT");
+  command.flag("--json", options->json, "Print it as JSON");
+  command.footer(R"(
 Exit codes: 0 it runs, 1 nothing answers.
 
 Examples:
   spillway status
   spillway status --json --admin 127.0.0.1:8081)");
-  command->callback([&context, options] { context.exit_code = status(context, *options); });
+  command.action([&context, options] { return status(context, *options); });
 }
 
 }  // namespace spillway::cli

@@ -17,8 +17,6 @@ namespace spillway::cli {
 
 namespace {
 
-constexpr milliseconds kAnswerTime{5'000};
-
 struct TopOptions {
   std::string admin;
   double interval_s = 1;
@@ -29,7 +27,7 @@ struct TopOptions {
 std::atomic<bool> interrupted{false};
 
 Result<admin::Status> ask(const config::Address& address) {
-  const auto body = get_admin(address, "/admin/v1/status", kAnswerTime);
+  const auto body = get_admin(address, "/admin/v1/status", kAdminTime);
   if (!body) return body.error();
   return admin::from_json(*body);
 }
@@ -89,18 +87,15 @@ int top(const Context& context, const TopOptions& options) {
 
 }  // namespace
 
-void add_top(CLI::App& app, Context& context) {
-  CLI::App* command = app.add_subcommand("top", "Watch what runs now, refreshed in place: health, rates, queues");
+void add_top(Command app, Context& context) {
+  Command command = app.subcommand("top", "Watch what runs now, refreshed in place: health, rates, queues");
   auto options = std::make_shared<TopOptions>();
-  command
-      ->add_option("--admin", options->admin, "Where the gateway's admin plane is [the config's server.admin_listen]")
-      ->type_name("HOST:PORT");
-  command->add_option("--interval", options->interval_s, "Seconds between two looks [1]")
-      ->check(CLI::Range(0.05, 3'600.0));
-  command->add_option("--count", options->count, "Looks [until Ctrl-C on a terminal, else 1]")
-      ->check(CLI::Range(1, 1'000'000));
-  command->add_flag("--json", options->json, "Print each look as one line of JSON: the status, and rates by Backend");
-  command->footer(R"(
+  command.option("--admin", options->admin, "Where the gateway's admin plane is [the config's server.admin_listen]")
+      .value("HOST:PORT");
+  command.option("--interval", options->interval_s, "Seconds between two looks [1]").range(0.05, 3'600.0);
+  command.option("--count", options->count, "Looks [until Ctrl-C on a terminal, else 1]").range(1, 1'000'000);
+  command.flag("--json", options->json, "Print each look as one line of JSON: the status, and rates by Backend");
+  command.footer(R"(
 HEALTH: ready; failing, since its last Attempt failed; spared, with the share of its requests that it gets. LIMIT: Attempts at
 once. QUEUE: requests that wait for room there. Failures that are nobody's (outrun, abandoned, shed) are not in FAILED/S.
 
@@ -109,7 +104,7 @@ Exit codes: 0 it was shown, 1 nothing answers.
 Examples:
   spillway top
   spillway top --json --count 5 --interval 2)");
-  command->callback([&context, options] { context.exit_code = top(context, *options); });
+  command.action([&context, options] { return top(context, *options); });
 }
 
 }  // namespace spillway::cli
