@@ -1,14 +1,19 @@
 """clang-tidy over the compile database, in parallel, with passes remembered.
 
-tidy.py BUILD_DIR CACHE_DIR JOBS [FILE...]
+tidy.py BUILD_DIR CACHE_DIR JOBS [--all | --since COMMIT] [FILE...]
 
 Without files: every source of src/, tests/ and bench/ that the database has. A pass is remembered by
 the content of the source, of every header of ours it includes, of .clang-tidy, and by the command
-and clang-tidy's version; so only what changed is looked at again. Precompiled headers are taken out
-of the commands: clang-tidy would walk through all of one for every file, and without it each file
-shows that it includes what it uses. Ends with 1 when there are findings.
+and clang-tidy's version, the same in every checkout; so only what changed is looked at again. With
+--since, where nothing is remembered yet, that commit counts as one that has passed: only sources that
+differ from it are looked at, and for each header that differs one source that includes it; the others
+are remembered as passed. --all looks at everything that is not remembered.
+
+Precompiled headers are taken out of the commands: clang-tidy would walk through all of one for every
+file, and without it each file shows that it includes what it uses. Ends with 1 when there are findings.
 """
 
+import argparse
 import concurrent.futures
 import hashlib
 import json
@@ -66,17 +71,48 @@ def closure(file: pathlib.Path, seen: dict[pathlib.Path, bytes]) -> None:
 def key_of(entry: dict, common: bytes) -> str:
     contents: dict[pathlib.Path, bytes] = {}
     closure(pathlib.Path(entry["file"]), contents)
-    digest = hashlib.sha256(common + shlex.join(entry["arguments"]).encode())
+    digest = hashlib.sha256(common + shlex.join(entry["arguments"]).replace(str(ROOT), "").encode())
     for path in sorted(contents):
-        digest.update(f"\0{path}\0".encode() + contents[path])
+        digest.update(f"\0{path.relative_to(ROOT)}\0".encode() + contents[path])
     return digest.hexdigest()
 
 
+def differing(commit: str) -> set[pathlib.Path]:
+    """What differs from `commit` now, committed or not."""
+    names = subprocess.run(["git", "diff", "--name-only", commit], cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    names += subprocess.run(["git", "ls-files", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    return {ROOT / name for name in names.splitlines()}
+
+
+def worth_a_look(files: list[pathlib.Path], changed: set[pathlib.Path]) -> set[pathlib.Path]:
+    """Of `files` those in `changed`, and for each other member of `changed` one that includes it."""
+    if ROOT / ".clang-tidy" in changed:
+        return set(files)
+    chosen = changed.intersection(files)
+    includes: dict[pathlib.Path, dict[pathlib.Path, bytes]] = {}
+    for file in files:
+        includes[file] = {}
+        closure(file, includes[file])
+    left = changed - {one for file in chosen for one in includes[file]}
+    for file in sorted(files, key=lambda one: len(left.intersection(includes[one])), reverse=True):
+        if not left.isdisjoint(includes[file]):
+            chosen.add(file)
+            left -= includes[file].keys()
+    return chosen
+
+
 def main() -> int:
-    build, cache, jobs = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]), int(sys.argv[3])
-    wanted = {pathlib.Path(name).resolve() for name in sys.argv[4:]}
-    database = read_database(build)
-    lint = build.parent / "lint"
+    parser = argparse.ArgumentParser()
+    parser.add_argument("build", type=lambda name: pathlib.Path(name).resolve())
+    parser.add_argument("cache", type=pathlib.Path)
+    parser.add_argument("jobs", type=int)
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--since")
+    parser.add_argument("files", nargs="*", type=lambda name: pathlib.Path(name).resolve())
+    options = parser.parse_args()
+    cache, jobs, wanted = options.cache, options.jobs, set(options.files)
+    database = read_database(options.build)
+    lint = options.build / "tidy"
     lint.mkdir(exist_ok=True)
     (lint / "compile_commands.json").write_text(json.dumps(list(database.values())))
     cache.mkdir(parents=True, exist_ok=True)
@@ -95,6 +131,10 @@ def main() -> int:
         key = key_of(entry, common)
         if not (cache / key).exists():
             todo[file] = key
+    if options.since and not wanted and not options.all and next(cache.iterdir(), None) is None:
+        look = worth_a_look(list(todo), differing(options.since))
+        for file in todo.keys() - look:
+            (cache / todo.pop(file)).touch()
     print(f"    clang-tidy: {len(chosen)} files, {len(todo)} to look at", file=sys.stderr, flush=True)
 
     def run(file: pathlib.Path) -> subprocess.CompletedProcess:

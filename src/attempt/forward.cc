@@ -10,10 +10,6 @@ namespace {
 
 constexpr std::size_t kMaxRequestId = 128;  // bytes
 
-bool has_prefix(std::string_view name, std::string_view prefix) {
-  return name.size() >= prefix.size() && equals_ignore_case(name.substr(0, prefix.size()), prefix);
-}
-
 template <std::size_t N>
 bool is_one_of(std::string_view name, const std::array<std::string_view, N>& names) {
   for (const std::string_view known : names) {
@@ -25,7 +21,7 @@ bool is_one_of(std::string_view name, const std::array<std::string_view, N>& nam
 template <std::size_t N>
 bool has_one_of(std::string_view name, const std::array<std::string_view, N>& prefixes) {
   for (const std::string_view prefix : prefixes) {
-    if (has_prefix(name, prefix)) return true;
+    if (starts_with_ignore_case(name, prefix)) return true;
   }
   return false;
 }

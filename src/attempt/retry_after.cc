@@ -35,12 +35,11 @@ std::optional<std::chrono::system_clock::time_point> http_date(const std::string
   return std::nullopt;
 }
 
-bool has_prefix(std::string_view name, std::string_view prefix) {
-  return name.size() > prefix.size() && equals_ignore_case(name.substr(0, prefix.size()), prefix);
-}
-
 bool tells_of_rates(std::string_view name) {
-  return has_prefix(name, "x-ratelimit-") || has_prefix(name, "ratelimit-") || has_prefix(name, "anthropic-ratelimit-");
+  for (const std::string_view prefix : {"x-ratelimit-", "ratelimit-", "anthropic-ratelimit-"}) {
+    if (name.size() > prefix.size() && starts_with_ignore_case(name, prefix)) return true;
+  }
+  return false;
 }
 
 // "1h2m3.5s", "250ms": as Go writes a duration.

@@ -8,8 +8,8 @@ namespace spillway::backend {
 
 namespace {
 
-constexpr double kWeight = 0.05;  // of the newest in the mean
-constexpr double kWidth = 1.1;    // of a bucket's end to its begin
+constexpr double kMeanWeight = 0.05;  // of the newest in the mean
+constexpr double kWidth = 1.1;        // of a bucket's end to its begin
 
 std::size_t bucket_of(double ms, std::size_t buckets) {
   if (ms <= 1) return 0;
@@ -46,7 +46,7 @@ void Load::begin(TimePoint at) {
   ++pending_;
   if (began_at_ != TimePoint{}) {
     const double gap = std::max(to_ms(at - began_at_), 0.01);
-    gap_ms_ = gap_ms_ <= 0 ? gap : gap_ms_ + kWeight * (gap - gap_ms_);
+    gap_ms_ = gap_ms_ <= 0 ? gap : gap_ms_ + kMeanWeight * (gap - gap_ms_);
   }
   began_at_ = at;
 }
@@ -66,7 +66,7 @@ void Load::note(Duration first_token, bool whole, TimePoint at) {
   const std::lock_guard lock(mutex_);
   times_[whole ? 1 : 0].add(ms);
   double& mean = mean_ms_[whole ? 1 : 0];
-  mean = mean <= 0 ? ms : mean + kWeight * (ms - mean);
+  mean = mean <= 0 ? ms : mean + kMeanWeight * (ms - mean);
   noted_at_ = at;
 }
 

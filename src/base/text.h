@@ -15,6 +15,9 @@ bool equals_ignore_case_of_same_size(std::string_view a, std::string_view b);
 inline bool equals_ignore_case(std::string_view a, std::string_view b) {
   return a.size() == b.size() && equals_ignore_case_of_same_size(a, b);
 }
+inline bool starts_with_ignore_case(std::string_view text, std::string_view prefix) {
+  return text.size() >= prefix.size() && equals_ignore_case(text.substr(0, prefix.size()), prefix);
+}
 std::string to_lower(std::string_view text);
 
 // Without spaces and tabs at both ends.

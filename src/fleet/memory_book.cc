@@ -12,9 +12,9 @@
 
 namespace spillway::fleet {
 
-namespace {
-
 using Json = nlohmann::json;
+
+namespace {
 
 constexpr std::uint64_t kMaxFile = 4u << 20;
 constexpr std::size_t kMaxModels = 1'000;  // the book does not grow without end
@@ -40,7 +40,7 @@ std::optional<RunShape> shape_of(const std::string& key) {
   return out;
 }
 
-std::optional<std::uint64_t> number(const Json& object, const char* key) {
+std::optional<std::uint64_t> bytes_member(const Json& object, const char* key) {
   const auto found = object.find(key);
   if (found == object.end() || !found->is_number_unsigned()) return std::nullopt;
   return found->get<std::uint64_t>();
@@ -64,9 +64,9 @@ std::map<std::string, MemoryBook::Runs> MemoryBook::read() const {
     if (!runs.is_object()) continue;
     for (const auto& [shape, memory] : runs.items()) {
       if (!memory.is_object()) continue;
-      const auto weights = number(memory, "weights");
-      const auto cache = number(memory, "cache");
-      const auto compute = number(memory, "compute");
+      const auto weights = bytes_member(memory, "weights");
+      const auto cache = bytes_member(memory, "cache");
+      const auto compute = bytes_member(memory, "compute");
       if (weights && cache && compute) out[digest][shape] = {*weights, *cache, *compute};
     }
   }

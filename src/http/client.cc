@@ -10,11 +10,7 @@
 
 namespace spillway::http {
 
-namespace {
-
-constexpr std::size_t kIdleBuffer = 16384;  // an idle connection gives larger buffers back
-
-}  // namespace
+namespace {}  // namespace
 
 ClientConnection::ClientConnection(asio::io_context& loop, LoopTimers& timers, ParserLimits limits)
     : loop_(loop),
@@ -203,7 +199,7 @@ void ClientConnection::make_idle(std::function<void()> on_gone) {
   timer_.disarm();
   parser_.reset();
   stream_->input().truncate(0);
-  stream_->input().shrink(kIdleBuffer);
+  stream_->input().shrink(Stream::kIdleBuffer);
   complete_ = anything_received_ = false;
   idle_since_ = now();
   stream_->on_read(std::move(on_gone));  // bytes that nobody asked for are as good as an end

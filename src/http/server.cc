@@ -13,7 +13,6 @@ namespace spillway::http {
 
 namespace {
 
-constexpr std::size_t kIdleBuffer = 16384;      // bytes; larger input buffers are given back between requests
 constexpr std::size_t kLingerRoom = 64u << 10;  // bytes that are read at once, and dropped, after a refusal
 constexpr seconds kLingerTime{30};              // so long at most (nginx: lingering_time)
 constexpr seconds kLingerSilence{2};            // and while something comes at least so often (lingering_timeout)
@@ -79,7 +78,7 @@ Task<> ServerConnection::run() {
     handling_ = false;
     if (client_gone_ || !writer_.reusable() || server_.draining_) break;
     const bool pipelined = stream_->input().end() > parser_.consumed();
-    if (stream_->reading() && (pipelined || stream_->input().capacity() > kIdleBuffer)) {
+    if (stream_->reading() && (pipelined || stream_->input().capacity() > Stream::kIdleBuffer)) {
       // The next request cannot be moved to the front, nor a large buffer given back, below a read.
       stream_->cancel();
       if (const ErrorStatus ec = co_await stream_->wait_read(); ec && ec != asio::error::operation_aborted) break;
@@ -138,7 +137,7 @@ void ServerConnection::finish_request() {
   if (!stream_->reading()) {
     stream_->input().drop_front(parser_.consumed());
     parser_.reset();
-    stream_->input().shrink(kIdleBuffer);
+    stream_->input().shrink(Stream::kIdleBuffer);
   }
 }
 
@@ -147,7 +146,7 @@ void ServerConnection::finish_request() {
 bool ServerConnection::buffer_body() {
   const std::uint64_t body =
       std::max<std::uint64_t>(parser_.content_length(), parser_.body_end() - parser_.body_begin());
-  if (body <= kIdleBuffer || body <= buffered_) return true;
+  if (body <= Stream::kIdleBuffer || body <= buffered_) return true;
   if (!server_.load_->buffer(body - buffered_, server_.limits_->max_buffered)) return false;
   buffered_ = body;
   return true;

@@ -25,7 +25,8 @@ using Socket = asio::basic_stream_socket<asio::ip::tcp, Executor>;
 // answers before it has the whole request, is noticed at once and without a system call of its own.
 class Stream : public std::enable_shared_from_this<Stream> {
  public:
-  static constexpr std::size_t kMinRoom = 2048;  // bytes; a read is never smaller
+  static constexpr std::size_t kMinRoom = 2048;      // bytes; a read is never smaller
+  static constexpr std::size_t kIdleBuffer = 16384;  // bytes; an idle connection gives larger buffers back
 
   explicit Stream(Socket socket);
 

@@ -15,15 +15,15 @@ namespace spillway::simulate {
 
 namespace {
 
-using nlohmann::json;
+using Json = nlohmann::json;
 
 constexpr http::ParserLimits kLimits{64u << 10, 64u << 20, 256};
 constexpr milliseconds kAcceptPause{50};  // after accept() failed for want of descriptors
 constexpr seconds kDrainTime{5};          // for the rest of a body that was answered early
 
-std::string dump(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
+std::string dump(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
-json to_json(const Provider::Record& record) {
+Json to_json(const Provider::Record& record) {
   return {{"number", record.number}, {"path", record.path},   {"authorization", record.authorization},
           {"body", record.body},     {"fault", record.fault}, {"form", record.form},
           {"status", record.status}, {"end", record.end},     {"tokens", record.tokens}};
@@ -348,7 +348,7 @@ std::string Provider::stats_json() const {
 }
 
 std::string Provider::requests_json() const {
-  json out = json::array();
+  Json out = Json::array();
   for (const Record& record : records_) out.push_back(to_json(record));
   return dump({{"requests", std::move(out)}});
 }

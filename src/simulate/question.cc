@@ -7,37 +7,37 @@ namespace spillway::simulate {
 
 namespace {
 
-using nlohmann::json;
+using Json = nlohmann::json;
 
-std::string text_of(const json& message) {
+std::string text_of(const Json& message) {
   const auto content = message.find("content");
   if (content == message.end()) return {};
   if (content->is_string()) return content->get<std::string>();
   std::string out;
   if (!content->is_array()) return out;
-  for (const json& part : *content) {
+  for (const Json& part : *content) {
     if (part.is_object() && part.value("type", "") == "text") out += part.value("text", "");
   }
   return out;
 }
 
-bool is_true(const json& object, const char* key) {
+bool is_true(const Json& object, const char* key) {
   const auto found = object.find(key);
   return found != object.end() && found->is_boolean() && found->get<bool>();
 }
 
-bool is_false(const json& object, const char* key) {
+bool is_false(const Json& object, const char* key) {
   const auto found = object.find(key);
   return found != object.end() && found->is_boolean() && !found->get<bool>();
 }
 
-std::string word_of(const json& object, const char* key) {
+std::string word_of(const Json& object, const char* key) {
   const auto found = object.find(key);
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
 // In the ways of DeepSeek, DashScope, OpenAI and of chat templates.
-bool thinking_is_off(const json& body) {
+bool thinking_is_off(const Json& body) {
   if (is_false(body, "enable_thinking") || word_of(body, "reasoning_effort") == "none") return true;
   const auto thinking = body.find("thinking");
   if (thinking != body.end() && thinking->is_object() && word_of(*thinking, "type") == "disabled") return true;
@@ -46,9 +46,9 @@ bool thinking_is_off(const json& body) {
 }
 
 // The form in which `body` tells a part of the answer; empty: it tells none.
-std::string form_of(const json& body) {
+std::string form_of(const Json& body) {
   if (body.contains("prefix") && body["prefix"].is_string()) return "prefix_field";
-  const json& last = body["messages"].back();
+  const Json& last = body["messages"].back();
   if (word_of(last, "role") != "assistant") return {};
   if (is_true(last, "prefix")) return "prefix";
   if (is_true(last, "partial")) return "partial";
@@ -58,10 +58,10 @@ std::string form_of(const json& body) {
 }
 
 // A user's last words, where they are the end of the assistant's turn before: it is to say them again and go on.
-std::string anchor_of(const json& messages) {
+std::string anchor_of(const Json& messages) {
   if (messages.size() < 2) return {};
-  const json& wish = messages.back();
-  const json& part = messages[messages.size() - 2];
+  const Json& wish = messages.back();
+  const Json& part = messages[messages.size() - 2];
   if (word_of(wish, "role") != "user" || word_of(part, "role") != "assistant") return {};
   const std::string said = text_of(part);
   const std::string wanted = text_of(wish);
@@ -93,11 +93,11 @@ std::vector<std::string> tokenize(std::string_view text) {
 }
 
 std::variant<Question, Refusal> read_question(std::string_view text, const Profile& profile) {
-  const json body = json::parse(text, nullptr, false);
+  const Json body = Json::parse(text, nullptr, false);
   if (!body.is_object()) return Refusal{400, "the body is not a JSON object"};
   const auto messages = body.find("messages");
   if (messages == body.end() || !messages->is_array() || messages->empty() ||
-      !std::ranges::all_of(*messages, [](const json& one) { return one.is_object(); }))
+      !std::ranges::all_of(*messages, [](const Json& one) { return one.is_object(); }))
     return Refusal{400, "messages has to be a list of at least one message"};
   if (const auto n = body.find("n"); n != body.end() && n->is_number() && *n != 1) return Refusal{400, "n has to be 1"};
 
@@ -114,7 +114,7 @@ std::variant<Question, Refusal> read_question(std::string_view text, const Profi
   const auto format = body.find("response_format");
   out.wants_json = format != body.end() && format->is_object() && word_of(*format, "type").starts_with("json");
   if (const auto tools = body.find("tools"); tools != body.end() && tools->is_array() && !tools->empty()) {
-    const json& first = tools->front();
+    const Json& first = tools->front();
     if (first.is_object() && first.contains("function")) out.tool = word_of(first["function"], "name");
   }
 

@@ -7,11 +7,11 @@
 
 namespace spillway::fleet {
 
-namespace {
-
 using Json = nlohmann::json;
 
-double number(const Json& object, const char* key) {
+namespace {
+
+double figure(const Json& object, const char* key) {
   const auto found = object.find(key);
   return found != object.end() && found->is_number() && found->get<double>() >= 0 ? found->get<double>() : 0;
 }
@@ -64,11 +64,11 @@ class TensorRtLlm final : public Engine {
     const Json& last = json.back();
     if (!last.is_object()) return std::nullopt;
     EngineLoad out;
-    out.running = number(last, "numActiveRequests");
-    out.waiting = number(last, "numQueuedRequests");
+    out.running = figure(last, "numActiveRequests");
+    out.waiting = figure(last, "numQueuedRequests");
     const auto cache = last.find("kvCacheStats");
-    if (cache != last.end() && cache->is_object() && number(*cache, "maxNumBlocks") > 0) {
-      out.kv_usage = number(*cache, "usedNumBlocks") / number(*cache, "maxNumBlocks");
+    if (cache != last.end() && cache->is_object() && figure(*cache, "maxNumBlocks") > 0) {
+      out.kv_usage = figure(*cache, "usedNumBlocks") / figure(*cache, "maxNumBlocks");
     }
     return out;
   }

@@ -28,7 +28,7 @@ namespace {
 
 constexpr milliseconds kVersion{500};  // for a program to say its version
 constexpr milliseconds kMemoryMeasure{200};
-constexpr std::size_t kArray = 32u << 20;  // bytes a thread: beyond any cache that a core has to itself
+constexpr std::size_t kMemoryBlock = 32u << 20;  // bytes a thread: beyond any cache that a core has to itself
 
 std::string version_text(std::string_view text) {
   for (const std::string_view line : lines_of(text)) {
@@ -109,7 +109,7 @@ double measure_memory(milliseconds limit, int threads) {
   std::atomic<bool> stop = false;
   std::atomic<std::uint64_t> sink = 0;
   const auto work = [&] {
-    std::vector<std::uint64_t> array(kArray / sizeof(std::uint64_t), 1);
+    std::vector<std::uint64_t> array(kMemoryBlock / sizeof(std::uint64_t), 1);
     ++ready;
     while (ready.load() < threads) std::this_thread::yield();
     std::uint64_t sums[4] = {};
@@ -117,7 +117,7 @@ double measure_memory(milliseconds limit, int threads) {
       for (std::size_t i = 0; i + 4 <= array.size(); i += 4) {
         for (std::size_t k = 0; k < 4; ++k) sums[k] += array[i + k];
       }
-      bytes += kArray;
+      bytes += kMemoryBlock;
     }
     sink += sums[0] + sums[1] + sums[2] + sums[3];
   };

@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr milliseconds kMeasure{250};  // each way
-constexpr std::uint64_t kBlock = 4u << 20;
+constexpr std::uint64_t kDiskBlock = 4u << 20;
 constexpr std::uint64_t kMostWritten = 256u << 20;
 constexpr std::uint64_t kLeastFree = 4ull << 30;  // below it nothing is written just to measure
 constexpr milliseconds kSmartctl{700};
@@ -163,14 +163,14 @@ void measure_disk(Disk& disk, std::vector<Unread>& unread) {
   if (!fd.valid()) return cannot(std::strerror(errno));
   ::unlink(path.c_str());
   void* memory = nullptr;
-  if (::posix_memalign(&memory, 4096, kBlock) != 0) return cannot("out of memory");
+  if (::posix_memalign(&memory, 4096, kDiskBlock) != 0) return cannot("out of memory");
   const std::unique_ptr<void, Free> block(memory);
   auto* words = static_cast<std::uint64_t*>(memory);
-  for (std::size_t i = 0; i < kBlock / sizeof *words; ++i) words[i] = i * 0x9e3779b97f4a7c15u;
+  for (std::size_t i = 0; i < kDiskBlock / sizeof *words; ++i) words[i] = i * 0x9e3779b97f4a7c15u;
   std::uint64_t written = 0;
   const TimePoint begin = now();
   while (now() - begin < kMeasure && written < kMostWritten) {
-    const ssize_t got = ::pwrite(fd.get(), memory, kBlock, static_cast<off_t>(written));
+    const ssize_t got = ::pwrite(fd.get(), memory, kDiskBlock, static_cast<off_t>(written));
     if (got <= 0) return cannot(std::strerror(errno));
     written += static_cast<std::uint64_t>(got);
     // Each block by itself: to let them gather would take seconds to write at the end.
@@ -182,7 +182,7 @@ void measure_disk(Disk& disk, std::vector<Unread>& unread) {
   std::uint64_t read = 0;
   const TimePoint reading = now();
   while (now() - reading < kMeasure && read < written) {
-    const ssize_t got = ::pread(fd.get(), memory, kBlock, static_cast<off_t>(read));
+    const ssize_t got = ::pread(fd.get(), memory, kDiskBlock, static_cast<off_t>(read));
     if (got <= 0) return cannot(got < 0 ? std::strerror(errno) : "the file ended");
     read += static_cast<std::uint64_t>(got);
   }

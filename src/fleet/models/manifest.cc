@@ -6,9 +6,9 @@
 
 namespace spillway::fleet {
 
-namespace {
-
 using Json = nlohmann::json;
+
+namespace {
 
 constexpr std::string_view kDigestPrefix = "sha256:";
 

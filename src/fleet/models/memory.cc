@@ -282,19 +282,19 @@ std::uint64_t bytes_per_token(const GgufDetails& model) {
 }
 
 std::optional<std::uint32_t> cache_type(std::string_view name) {
-  constexpr std::array<std::pair<std::string_view, std::uint32_t>, 9> kTypes{{{"f32", 0},
-                                                                              {"f16", 1},
-                                                                              {"bf16", 30},
-                                                                              {"q8_0", 8},
-                                                                              {"q4_0", 2},
-                                                                              {"q4_1", 3},
-                                                                              {"iq4_nl", 20},
-                                                                              {"q5_0", 6},
-                                                                              {"q5_1", 7}}};
+  constexpr std::array<std::pair<std::string_view, std::uint32_t>, 9> kCacheTypes{{{"f32", 0},
+                                                                                   {"f16", 1},
+                                                                                   {"bf16", 30},
+                                                                                   {"q8_0", 8},
+                                                                                   {"q4_0", 2},
+                                                                                   {"q4_1", 3},
+                                                                                   {"iq4_nl", 20},
+                                                                                   {"q5_0", 6},
+                                                                                   {"q5_1", 7}}};
   const std::string lower = to_lower(name);
   const auto found =
-      std::ranges::find(kTypes, std::string_view(lower), &std::pair<std::string_view, std::uint32_t>::first);
-  if (found == kTypes.end()) return std::nullopt;
+      std::ranges::find(kCacheTypes, std::string_view(lower), &std::pair<std::string_view, std::uint32_t>::first);
+  if (found == kCacheTypes.end()) return std::nullopt;
   return found->second;
 }
 

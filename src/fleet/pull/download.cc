@@ -372,9 +372,9 @@ bool Download::take(Transfer& transfer, const char* data, std::size_t size) {
                              "name another mirror"};
     return false;
   }
-  constexpr std::string_view kMagic = "GGUF";
-  if (remote_.gguf && part.offset + part.received == 0 && size >= kMagic.size() &&
-      std::string_view(data, kMagic.size()) != kMagic) {
+  constexpr std::string_view kGguf = "GGUF";
+  if (remote_.gguf && part.offset + part.received == 0 && size >= kGguf.size() &&
+      std::string_view(data, kGguf.size()) != kGguf) {
     transfer.refused = Error{ErrorCode::kCorrupt, web::shown(request.url) + " is not a GGUF file", "check the address"};
     transfer.for_good = true;
     return false;

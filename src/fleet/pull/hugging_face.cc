@@ -12,11 +12,11 @@
 
 namespace spillway::fleet {
 
-namespace {
-
 using Json = nlohmann::json;
 
-constexpr std::string_view kUsual = "https://huggingface.co";
+namespace {
+
+constexpr std::string_view kHuggingFace = "https://huggingface.co";
 // What is taken where the user names none, in this order: the best that fits most machines first.
 constexpr std::array<std::string_view, 9> kQuantizations{"q4_k_m", "q4_k_s", "q4_1", "q4_0", "iq4_xs",
                                                          "q5_k_m", "q6_k",   "q8_0", "f16"};
@@ -27,17 +27,12 @@ struct File {
   std::string sha256;
 };
 
-std::string text(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
 // GGUF files that hold a whole model's weights.
 std::vector<File> weights(const Json& siblings) {
   std::vector<File> out;
   for (const Json& each : siblings) {
     if (!each.is_object()) continue;
-    File file{text(each, "rfilename"), std::nullopt, {}};
+    File file{text_member(each, "rfilename"), std::nullopt, {}};
     const std::string lower = to_lower(file.name);
     // "…-00001-of-00003.gguf" is a part; "mmproj-…" the eyes of a model.
     if (!lower.ends_with(".gguf") || lower.find("mmproj") != std::string::npos ||
@@ -47,7 +42,7 @@ std::vector<File> weights(const Json& siblings) {
     if (const auto size = each.find("size"); size != each.end() && size->is_number_unsigned())
       file.size = size->get<std::uint64_t>();
     if (const auto lfs = each.find("lfs"); lfs != each.end() && lfs->is_object()) {
-      file.sha256 = text(*lfs, "sha256");
+      file.sha256 = text_member(*lfs, "sha256");
       if (!is_sha256_hex(file.sha256)) file.sha256.clear();
     }
     out.push_back(std::move(file));
@@ -73,7 +68,7 @@ const File* pick(const std::vector<File>& files, const std::string& wanted) {
 
 std::string license(const Json& repository) {
   const auto card = repository.find("cardData");
-  if (card != repository.end() && card->is_object()) return text(*card, "license");
+  if (card != repository.end() && card->is_object()) return text_member(*card, "license");
   return {};
 }
 
@@ -107,7 +102,7 @@ Result<Repository> look_at_revision(const std::vector<std::string>& endpoints, c
   const auto siblings = json.is_object() ? json.find("siblings") : json.end();
   if (!json.is_object() || siblings == json.end() || !siblings->is_array())
     return strange_answer(answer->url, "it lists no files");
-  const std::string commit = text(json, "sha");
+  const std::string commit = text_member(json, "sha");
   if (!is_commit(commit)) return strange_answer(answer->url, "it tells no commit");
   return Repository{commit, license(json), weights(*siblings)};
 }
@@ -126,8 +121,9 @@ Result<Repository> look_at_tree(const std::vector<std::string>& endpoints, const
   if (!json.is_array()) return strange_answer(answer->url, "it lists no files");
   for (Json& each : json) {
     if (!each.is_object()) continue;
-    each["rfilename"] = text(each, "path");
-    if (const auto lfs = each.find("lfs"); lfs != each.end() && lfs->is_object()) (*lfs)["sha256"] = text(*lfs, "oid");
+    each["rfilename"] = text_member(each, "path");
+    if (const auto lfs = each.find("lfs"); lfs != each.end() && lfs->is_object())
+      (*lfs)["sha256"] = text_member(*lfs, "oid");
   }
   return Repository{"main", {}, weights(json)};
 }
@@ -172,7 +168,7 @@ Result<Repository> look_at(const std::vector<std::string>& endpoints, const std:
 }  // namespace
 
 Result<Offer> ask_hugging_face(const Source& source, const config::Environment& environment) {
-  const std::vector<std::string> endpoints = mirrors(environment, "HF_ENDPOINT", kUsual);
+  const std::vector<std::string> endpoints = mirrors(environment, "HF_ENDPOINT", kHuggingFace);
   const std::string token = environment("HF_TOKEN").value_or("");
   const std::string path = url_encoded(source.place);
   const Result<Repository> repository = look_at(endpoints, path, token, source.file);

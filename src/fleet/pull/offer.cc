@@ -1,6 +1,7 @@
 #include "fleet/pull/offer.h"
 
 #include <cctype>
+#include <nlohmann/json.hpp>
 
 #include "base/log.h"
 
@@ -66,8 +67,13 @@ Error strange_answer(const std::string& url, std::string_view why) {
                "is it the right address? Name another mirror"};
 }
 
+std::string text_member(const nlohmann::json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
 std::string url_encoded(std::string_view path) {
-  constexpr std::string_view kHex = "0123456789ABCDEF";
+  constexpr std::string_view kHexDigits = "0123456789ABCDEF";
   std::string out;
   for (const char c : path) {
     const auto byte = static_cast<unsigned char>(c);
@@ -75,8 +81,8 @@ std::string url_encoded(std::string_view path) {
       out += c;
     } else {
       out += '%';
-      out += kHex[byte >> 4];
-      out += kHex[byte & 15];
+      out += kHexDigits[byte >> 4];
+      out += kHexDigits[byte & 15];
     }
   }
   return out;

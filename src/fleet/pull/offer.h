@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,6 +47,9 @@ Error strange_answer(const std::string& url, std::string_view why);
 
 // RFC 3986, 2.1: '/' stays.
 std::string url_encoded(std::string_view path);
+
+// The text under `key`, empty where there is none.
+std::string text_member(const nlohmann::json& object, const char* key);
 
 // One for each kind of Source.
 Result<Offer> ask_hugging_face(const Source& source, const config::Environment& environment);

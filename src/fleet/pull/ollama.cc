@@ -11,7 +11,7 @@ namespace spillway::fleet {
 
 namespace {
 
-constexpr std::string_view kUsual = "https://registry.ollama.ai";
+constexpr std::string_view kOllamaRegistry = "https://registry.ollama.ai";
 constexpr std::uint64_t kMaxLicense = 1u << 20;
 constexpr std::size_t kMaxLicenseLine = 80;
 
@@ -35,7 +35,7 @@ std::string license_line(const web::Request& request, const std::string& sha256)
 }  // namespace
 
 Result<Offer> ask_ollama(const Source& source, const config::Environment& environment) {
-  const std::vector<std::string> registries = mirrors(environment, "SPILLWAY_OLLAMA_REGISTRY", kUsual);
+  const std::vector<std::string> registries = mirrors(environment, "SPILLWAY_OLLAMA_REGISTRY", kOllamaRegistry);
   const std::string repository = "/v2/" + url_encoded(source.place);
   const std::string what = "model " + source.to_string();
   const Result<Answer> answer = ask_mirrors(

@@ -11,7 +11,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::uint64_t kMaxManifest = 4u << 20;
+constexpr std::uint64_t kMaxOllamaManifest = 4u << 20;
 
 }  // namespace
 
@@ -48,7 +48,7 @@ std::vector<OllamaModel> ollama_models(const fs::path& folder) {
 
 Result<Model> import_from_ollama(Store& store, const fs::path& folder, const OllamaModel& model,
                                  const std::string& name) {
-  const Result<std::string> text = read_file(model.manifest, kMaxManifest);
+  const Result<std::string> text = read_file(model.manifest, kMaxOllamaManifest);
   if (!text) return text.error();
   const std::string from = model.source.to_string();
   const Result<OllamaLayer> weights = weights_of(ollama_layers(*text), from);

@@ -12,9 +12,9 @@
 
 namespace spillway::fleet {
 
-namespace {
-
 using Json = nlohmann::json;
+
+namespace {
 
 constexpr std::uint64_t kMaxConfig = 1u << 20;
 
@@ -25,11 +25,6 @@ struct Wheel {
   std::string uploaded;  // RFC 3339
   std::optional<std::uint64_t> size;
 };
-
-std::string text(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
 
 // PEP 503: runs of '-', '_' and '.' are one '-'.
 std::string normalized(std::string_view name) {
@@ -63,7 +58,7 @@ std::vector<Wheel> wheels(const Json& files, const std::string& base) {
   std::vector<Wheel> out;
   for (const Json& each : files) {
     if (!each.is_object()) continue;
-    const std::string name = text(each, "filename");
+    const std::string name = text_member(each, "filename");
     const std::size_t dash = name.find('-');
     const auto hashes = each.find("hashes");
     const auto yanked = each.find("yanked");
@@ -72,9 +67,9 @@ std::vector<Wheel> wheels(const Json& files, const std::string& base) {
     if (yanked != each.end() && !(yanked->is_boolean() && !yanked->get<bool>())) continue;
     Wheel wheel;
     wheel.version = name.substr(dash + 1, name.find('-', dash + 1) - dash - 1);
-    wheel.url = resolved(base, text(each, "url"));
-    wheel.sha256 = text(*hashes, "sha256");
-    wheel.uploaded = text(each, "upload-time");
+    wheel.url = resolved(base, text_member(each, "url"));
+    wheel.sha256 = text_member(*hashes, "sha256");
+    wheel.uploaded = text_member(each, "upload-time");
     if (const auto size = each.find("size"); size != each.end() && size->is_number_unsigned())
       wheel.size = size->get<std::uint64_t>();
     if (is_sha256_hex(wheel.sha256) && !wheel.url.empty()) out.push_back(std::move(wheel));

@@ -11,9 +11,10 @@
 
 namespace spillway::fleet {
 
+using Json = nlohmann::json;
+
 namespace {
 
-using Json = nlohmann::json;
 namespace fs = std::filesystem;
 
 constexpr std::uint64_t kMiB = 1u << 20;

@@ -9,18 +9,18 @@ namespace spillway::fleet {
 
 namespace {
 
-constexpr std::size_t kMaxPart = 255;  // NAME_MAX
+constexpr std::size_t kMaxWord = 255;  // NAME_MAX
 constexpr std::size_t kMaxUrl = 4096;
 
 Error not_a_source(std::string_view text, std::string_view why) {
   return Error{ErrorCode::kInvalidArgument,
-               "\"" + std::string(text.substr(0, kMaxPart)) + "\" is not a place to pull from: " + std::string(why),
+               "\"" + std::string(text.substr(0, kMaxWord)) + "\" is not a place to pull from: " + std::string(why),
                "write hf:OWNER/REPO[:FILE], ollama:NAME[:TAG], pypi:NAME[==VERSION], https://… or file:PATH"};
 }
 
 // One part of a path of a registry.
-bool is_part(std::string_view text) {
-  return !text.empty() && text.size() <= kMaxPart && text != "." && text != ".." &&
+bool is_word(std::string_view text) {
+  return !text.empty() && text.size() <= kMaxWord && text != "." && text != ".." &&
          std::ranges::all_of(text, [](unsigned char c) {
            return c > 0x20 && c < 0x7f &&
                   std::string_view("/\\:?#%\"<>|*").find(static_cast<char>(c)) == std::string_view::npos;
@@ -31,7 +31,7 @@ bool is_part(std::string_view text) {
 bool is_path(std::string_view text) {
   for (;;) {
     const std::size_t slash = text.find('/');
-    if (!is_part(text.substr(0, slash))) return false;
+    if (!is_word(text.substr(0, slash))) return false;
     if (slash == std::string_view::npos) return true;
     text.remove_prefix(slash + 1);
   }
@@ -54,7 +54,7 @@ Result<Source> hugging_face(std::string_view text, std::string_view rest) {
 Result<Source> ollama(std::string_view text, std::string_view rest) {
   const auto [place, tag] = split(rest, ":");
   if (std::ranges::count(place, '/') > 1 || !is_path(place)) return not_a_source(text, "a name is NAME or OWNER/NAME");
-  if ((rest.ends_with(':') || !tag.empty()) && !is_part(tag)) return not_a_source(text, "that tag cannot be");
+  if ((rest.ends_with(':') || !tag.empty()) && !is_word(tag)) return not_a_source(text, "that tag cannot be");
   const bool own = place.find('/') == std::string_view::npos;
   return Source{Source::Kind::kOllama,
                 (own ? "library/" : "") + std::string(place),
@@ -65,8 +65,8 @@ Result<Source> ollama(std::string_view text, std::string_view rest) {
 Result<Source> package(std::string_view text, std::string_view rest) {
   const auto [named, file] = split(rest, ":");
   const auto [place, version] = split(named, "==");
-  if (!is_part(place)) return not_a_source(text, "that is no package's name");
-  if ((named.ends_with('=') || !version.empty()) && !is_part(version))
+  if (!is_word(place)) return not_a_source(text, "that is no package's name");
+  if ((named.ends_with('=') || !version.empty()) && !is_word(version))
     return not_a_source(text, "that version cannot be");
   if ((rest.ends_with(':') || !file.empty()) && !is_path(file)) return not_a_source(text, "that file name cannot be");
   return Source{Source::Kind::kPackage, std::string(place), std::string(version), std::string(file)};

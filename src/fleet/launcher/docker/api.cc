@@ -10,9 +10,9 @@
 
 namespace spillway::fleet::docker {
 
-namespace {
-
 using Json = nlohmann::json;
+
+namespace {
 
 struct Version {
   int major = 0;

@@ -11,9 +11,9 @@
 
 namespace spillway::fleet::docker {
 
-namespace {
-
 using Json = nlohmann::json;
+
+namespace {
 
 constexpr int kMostProcesses = 4'096;  // threads count; vLLM and its compilers take some hundred
 constexpr std::uint64_t kSharedMemory = std::uint64_t{8} << 30;  // what NCCL and torch workers want at most

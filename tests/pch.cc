@@ -1,0 +1,1 @@
+// Compiled once, only for pch.h.
