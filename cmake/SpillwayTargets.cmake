@@ -78,8 +78,8 @@ function(spillway_test name)
   set_tests_properties(${name} PROPERTIES TIMEOUT 120)
 endfunction()
 
-# spillway_fuzz(http_request http FILE corpus_dir): a libFuzzer target where address sanitizer is on,
-# and everywhere a program that replays the corpus as an ordinary test.
+# spillway_fuzz(http_request http FILE): a program that replays the corpus as an ordinary test, and in a build for fuzzing
+# (script/fuzz) the libFuzzer target.
 function(spillway_fuzz name library source)
   set(corpus ${CMAKE_CURRENT_SOURCE_DIR}/corpus/${name})
   add_executable(${name}_replay ${source} ${PROJECT_SOURCE_DIR}/tests/fuzz/replay_main.cc)
@@ -87,7 +87,7 @@ function(spillway_fuzz name library source)
   _spillway_pch(${name}_replay)
   add_test(NAME fuzz_${name} COMMAND ${name}_replay ${corpus})
   set_tests_properties(fuzz_${name} PROPERTIES TIMEOUT 120)
-  if(SPILLWAY_SANITIZE MATCHES "address")
+  if(SPILLWAY_FUZZERS)
     add_executable(${name}_fuzz ${source})
     target_compile_options(${name}_fuzz PRIVATE -fsanitize=fuzzer)
     target_link_options(${name}_fuzz PRIVATE -fsanitize=fuzzer)

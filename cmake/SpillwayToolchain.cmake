@@ -18,6 +18,7 @@ if(CCACHE)
 endif()
 
 set(SPILLWAY_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize= takes them")
+option(SPILLWAY_FUZZERS "Build the libFuzzer targets too" OFF)
 
 add_compile_options(-fno-omit-frame-pointer -ffile-prefix-map=${PROJECT_SOURCE_DIR}/=)
 # Lets ccache share objects that were compiled against a precompiled header.
@@ -28,7 +29,7 @@ add_link_options(-fuse-ld=lld-19)
 if(SPILLWAY_SANITIZE)
   add_compile_options(-fsanitize=${SPILLWAY_SANITIZE} -fno-sanitize-recover=all -O1 -g1)
   add_link_options(-fsanitize=${SPILLWAY_SANITIZE})
-  if(SPILLWAY_SANITIZE MATCHES "address")
+  if(SPILLWAY_FUZZERS)
     add_compile_options(-fsanitize=fuzzer-no-link)  # the fuzzers see the way through the libraries
   endif()
 elseif(CMAKE_BUILD_TYPE STREQUAL "Debug")

@@ -7,7 +7,9 @@ with a blank in its name.
 
 import os
 import pathlib
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -135,6 +137,123 @@ class TidyArguments(unittest.TestCase):
                    '-Xclang -include -Xclang "/spill way/x.hxx" -o a.o -c "/spill way/src/a.cc"')
         self.assertEqual(tidy.bare_arguments(command),
                          ["/usr/bin/clang++-19", "-I/spill way/src", "-o", "a.o", "-c", "/spill way/src/a.cc"])
+
+    def test_where_nothing_passed_before_what_changed_is_looked_at_and_one_user_of_each_changed_header(self):
+        import tidy
+        with tempfile.TemporaryDirectory() as folder:
+            root, tidy.ROOT = tidy.ROOT, pathlib.Path(folder)
+            try:
+                (tidy.ROOT / "src").mkdir()
+                texts = {"a.h": "", "b.h": '#include "a.h"\n', "x.cc": '#include "b.h"\n', "y.cc": '#include "a.h"\n', "z.cc": "", "w.cc": ""}
+                for name, text in texts.items():
+                    (tidy.ROOT / "src" / name).write_text(text)
+                files = [tidy.ROOT / "src" / name for name in texts if name.endswith(".cc")]
+
+                def look(*changed: str) -> list[str]:
+                    return sorted(one.name for one in tidy.worth_a_look(files, {tidy.ROOT / name for name in changed}))
+
+                self.assertEqual(look(), [])
+                self.assertEqual(look("src/z.cc", "README.md"), ["z.cc"])
+                self.assertEqual(look("src/a.h", "src/b.h"), ["x.cc"])
+                self.assertEqual(look("src/a.h", "src/y.cc"), ["y.cc"])
+                self.assertEqual(look(".clang-tidy"), ["w.cc", "x.cc", "y.cc", "z.cc"])
+            finally:
+                tidy.ROOT = root
+
+
+class SharedObjects(unittest.TestCase):
+    def test_a_checkout_in_another_folder_finds_what_one_has_compiled(self):
+        with tempfile.TemporaryDirectory() as folder:
+            cache = pathlib.Path(folder) / "cache"
+            source = {"src/pre.h": "#pragma once\n#include <vector>\n", "src/a.h": "inline int two() { return 2; }\n",
+                      "src/a.cc": '#include "a.h"\nint size(const std::vector<int>& all) { return all.size() * two(); }\n'}
+            for name, fresh in (("one", 2), ("an other", 1), ("one again", 1)):  # a precompiled header is made in each
+                root = pathlib.Path(folder) / name
+                for file, text in source.items():
+                    (root / file).parent.mkdir(parents=True, exist_ok=True)
+                    (root / file).write_text(text)
+                build = root / "build/x"
+                build.mkdir(parents=True)
+                pch = build / "pre.h.pch"
+                common = [str(ROOT / "cmake/ccache.sh"), str(root), "clang++-19", f"-I{root}/src", f"-ffile-prefix-map={root}/=", "-g1",
+                          "-fpch-instantiate-templates", "-Xclang", "-fno-pch-timestamp"]
+                environment = os.environ | {"CCACHE_DIR": str(cache)}
+                for arguments in (["-Xclang", "-emit-pch", "-x", "c++-header", "-o", str(pch), "-MD", "-MF", "pre.d", "-c", f"{root}/src/pre.h"],
+                                  ["-Xclang", "-include-pch", "-Xclang", str(pch), "-MD", "-MF", "a.d", "-o", "a.o", "-c", f"{root}/src/a.cc"]):
+                    subprocess.run(common + arguments, cwd=build, check=True, env=environment)
+                self.assertTrue((build / "a.o").exists())
+                told = subprocess.run(["ccache", "--print-stats"], env=environment, check=True, capture_output=True, text=True).stdout
+                self.assertIn(f"cache_miss\t{fresh}\n", told, name)
+                subprocess.run(["ccache", "--zero-stats"], env=environment, check=True, capture_output=True)
+            source["src/a.h"] = source["src/a.h"].replace("2", "3")
+            (root / "src/a.h").write_text(source["src/a.h"])
+            before = (build / "a.o").read_bytes()
+            subprocess.run(common + arguments, cwd=build, check=True, env=environment)
+            self.assertNotEqual(before, (build / "a.o").read_bytes())
+
+
+class Bare(unittest.TestCase):
+    @unittest.skipUnless(os.geteuid() == 0, "namespaces need root")
+    def test_what_runs_in_namespaces_ends_with_the_script_however_that_ends(self):
+        for how in (signal.SIGTERM, signal.SIGKILL):
+            with tempfile.TemporaryDirectory() as folder:
+                fifo = pathlib.Path(folder) / "fifo"
+                os.mkfifo(fifo)
+                script = (f'. "{ROOT}/script/lib/common.sh"\n. "$ROOT/script/lib/prepare.sh"\n. "$ROOT/script/lib/bare.sh"\n'
+                          f'in_namespaces bash -c "exec 3>{fifo}; echo up >&3; sleep 1000"')
+                process = subprocess.Popen(["bash", "-c", script])
+                with fifo.open() as inside:
+                    self.assertEqual(inside.readline(), "up\n")
+                    process.send_signal(how)
+                    process.wait(timeout=30)
+                    self.assertEqual(inside.read(), "")  # its end: nobody inside holds it any more
+
+    def test_it_is_not_run_again_where_nothing_that_decides_has_changed(self):
+        with tempfile.TemporaryDirectory() as folder:
+            bare = '. "$ROOT/script/lib/bare.sh"\nprovide_packages() { :; }\nin_namespaces() { echo "built"; }\n'
+            bare += 'id() { echo 0; }\nunshare() { :; }\n'
+            first = shell(bare + "test_bare", SPILLWAY_CACHE=folder, TMPDIR=folder)
+            self.assertEqual(first.stdout, "built\n1 passed, 0 failed, 0 skipped\n", first.stderr)
+            second = shell(bare + "test_bare", SPILLWAY_CACHE=folder, TMPDIR=folder)
+            self.assertEqual(second.stdout, "1 passed, 0 failed, 0 skipped\n", second.stderr)
+            self.assertIn("passed on this machine", second.stderr)
+            changed = shell(bare + 'dpkg-query() { echo "clang-19 20"; }\ntest_bare', SPILLWAY_CACHE=folder, TMPDIR=folder)
+            self.assertIn("built", changed.stdout)
+            honest = shell(bare + "test_bare", SPILLWAY_CACHE=folder, TMPDIR=folder, SPILLWAY_BARE_CACHE="0")
+            self.assertIn("built", honest.stdout)
+            failing = bare.replace('echo "built"', "false") + 'dpkg-query() { echo "clang-19 21"; }\ntest_bare'
+            for _ in range(2):
+                got = shell(failing, SPILLWAY_CACHE=folder, TMPDIR=folder)
+                self.assertEqual((got.returncode, got.stdout), (1, "0 passed, 1 failed, 0 skipped\n"), got.stderr)
+
+
+class Ci(unittest.TestCase):
+    def run_ci(self, test: str, budget: str | None = None) -> subprocess.CompletedProcess:
+        with tempfile.TemporaryDirectory() as folder:
+            root = pathlib.Path(folder)
+            text = (ROOT / ".ci/run").read_text()
+            for name, content in ((".ci/run", re.sub(r"^BUDGET=\d+", f"BUDGET={budget}", text, flags=re.M) if budget else text),
+                                  ("script/lint", '#!/bin/bash\necho "6 passed, 0 failed"\n'), ("script/test", f"#!/bin/bash\n{test}\n")):
+                (root / name).parent.mkdir(exist_ok=True)
+                (root / name).write_text(content)
+                (root / name).chmod(0o755)
+            return subprocess.run(["bash", ".ci/run"], cwd=root, capture_output=True, text=True, timeout=60)
+
+    def test_it_tells_where_the_time_went_and_sums_up(self):
+        got = self.run_ci('echo "==> time: unit 9 s" >&2; echo "flaky: some test (release, 3 times so far)"; echo "2 passed, 0 failed, 1 skipped"')
+        self.assertEqual(got.returncode, 0, got.stderr)
+        self.assertRegex(got.stdout, r"release +\d+ s +2 passed, 0 failed, 1 skipped +unit 9 s\n")
+        self.assertRegex(got.stdout, r"all +\d+ s +of \d+\n")
+        self.assertIn("flaky: some test (release, 3 times so far)\n", got.stdout.split("all ")[-1])
+        self.assertTrue(got.stdout.endswith("14 passed, 0 failed, 4 skipped\n"))
+
+    def test_a_part_that_dies_and_time_above_the_budget_are_failures(self):
+        got = self.run_ci('[ "${SPILLWAY_BUILD:-}" != tsan ] || exit 3; echo "2 passed, 0 failed, 0 skipped"')
+        self.assertEqual(got.returncode, 1)
+        self.assertTrue(got.stdout.endswith("12 passed, 1 failed, 0 skipped\n"), got.stdout)
+        got = self.run_ci('echo "2 passed, 0 failed, 0 skipped"', budget="-1")
+        self.assertEqual(got.returncode, 1)
+        self.assertIn("longer than the -1 s", got.stdout)
 
 
 if __name__ == "__main__":

@@ -11,21 +11,65 @@ bare_skip() {
   echo "0 passed, 0 failed, 1 skipped"
 }
 
+# bare_digest: of what decides whether a bare machine can build this: scripts, build files, which headers of others are
+# included, and the packages with their versions.
+bare_digest() {
+  (
+    cd "$ROOT"
+    git ls-files --cached --others --exclude-standard -- script cmake CMakePresets.json 'CMakeLists.txt' '*/CMakeLists.txt' |
+      sort -u | while read -r file; do if [ -f "$file" ]; then sha256sum "$file"; fi; done
+    git grep -hE --untracked '^#include <' -- src | sort -u
+    dpkg-query -W -f '${Package} ${Version}\n' "${PACKAGES[@]}" 2>/dev/null | sort
+  ) | sha256sum | cut -c1-16
+}
+
+# in_namespaces COMMAND...: with mounts and processes of its own, which are gone with it, however it or this script ends.
+in_namespaces() {
+  local child status=0
+  setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child -- "$@" &
+  child=$!
+  # shellcheck disable=SC2064  # the process of now is meant
+  trap "kill -KILL $child 2>/dev/null; exit 143" INT TERM HUP
+  wait "$child" || status=$?
+  trap - INT TERM HUP
+  return "$status"
+}
+
+# sweep_bare FOLDER: what a run that was killed could not remove.
+sweep_bare() {
+  local left
+  for left in "$1"/spillway-bare.*; do
+    [ -d "$left" ] || continue
+    if ! kill -0 "$(cut -d. -f2 <<<"${left##*/}")" 2>/dev/null; then rm -rf --one-file-system "$left"; fi
+  done
+}
+
 test_bare() {
-  local work status=0 start=$SECONDS
+  local work status=0 start=$SECONDS places="${TMPDIR:-/var/tmp}" passed=""
   if [ "$(id -u)" -ne 0 ]; then bare_skip "it needs root to make a file system of its own" && return; fi
   if ! unshare --mount true 2>/dev/null; then bare_skip "this machine lets root mount nothing" && return; fi
+  if [ "${SPILLWAY_BARE_CACHE:-1}" != 0 ]; then
+    provide_packages "${PACKAGES[@]}"
+    passed="$CACHE/bare/$(bare_digest)"
+    if [ -e "$passed" ]; then
+      say "bare: passed on this machine on $(date -r "$passed" +%F) with the same scripts, build files, headers and packages"
+      echo "1 passed, 0 failed, 0 skipped"
+      return
+    fi
+  fi
   provide_packages "${BARE_PACKAGES[@]}"
-  work="$(mktemp -d "${TMPDIR:-/var/tmp}/spillway-bare.XXXXXX")"
-  # Mounts and processes are in namespaces of their own: they are gone with it, however it ends.
-  unshare --mount --pid --fork --kill-child -- "$BASH" -c '
+  sweep_bare "$places"
+  work="$(mktemp -d "$places/spillway-bare.$$.XXXXXX")"
+  # shellcheck disable=SC2064  # the folder of now is meant
+  trap "rm -rf --one-file-system '$work'" EXIT
+  in_namespaces "$BASH" -c '
     . "$1/script/lib/common.sh"
     . "$1/script/lib/prepare.sh"
     . "$1/script/lib/bare.sh"
     bare_inside "$2"' bare "$ROOT" "$work" || status=$?
-  rm -rf --one-file-system "$work"
   say "bare: $((SECONDS - start)) s"
   if [ "$status" -eq 0 ]; then
+    if [ -n "$passed" ]; then mkdir -p "${passed%/*}" && touch "$passed"; fi
     echo "1 passed, 0 failed, 0 skipped"
   else
     echo "0 passed, 1 failed, 0 skipped"
@@ -58,10 +102,13 @@ bare_clone() {
     tar --null --files-from=- -c) | tar -x -C "$1"
 }
 
-# Engine and model are the same bytes everywhere; taking them over saves their build and download.
+# bare_caches ROOT HOME: engine and model are the same bytes everywhere; taking them over saves their build and download.
+# What this machine's ccache holds is read there, and not changed.
 bare_caches() {
-  local to="$1/.cache/spillway" dir weights
+  local to="$1$2/.cache/spillway" dir weights
   if [ "${SPILLWAY_BARE_CACHE:-1}" = 0 ]; then return; fi
+  mkdir -p "$1$2/.config/ccache"
+  printf 'cache_dir = /mnt/ccache\nread_only = true\ntemporary_dir = /tmp\n' >"$1$2/.config/ccache/ccache.conf"
   dir="$(engine_dir)"
   mkdir -p "$to/engine" "$to/test-data/models/blobs"
   if [ -e "$dir/complete" ]; then cp -a "$dir" "$to/engine/"; fi
@@ -111,24 +158,27 @@ TOML
 }
 
 bare_inside() {
-  local root="$1/root"
+  local root="$1/root" ccache="${CCACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/ccache}"
   mount --make-rprivate /
   say "bare: making a Debian 12 with nothing on it (20 seconds)"
   make_bare_root "$root"
+  if [ -d "$ccache" ]; then
+    mkdir -p "$root/mnt/ccache"
+    mount --bind -o ro "$ccache" "$root/mnt/ccache"
+  fi
 
   # A newcomer with sudo: one command.
   bare_clone "$root/home/newcomer/spill way" # a blank in the path is nothing unusual
-  bare_caches "$root/home/newcomer"
+  bare_caches "$root" /home/newcomer
   chroot "$root" chown -R newcomer:newcomer /home/newcomer
   say "bare: script/server as a user with sudo, from nothing"
   bare_answer "$root" newcomer "/home/newcomer/spill way"
 
-  # The machine's root, later, in a checkout and a home of its own. What was compiled need not be compiled again: that
-  # takes the same place, and the compiler's cache.
+  # The machine's root, later, in a checkout and a home of its own.
   rm -rf "$root/home/newcomer/spill way"
   bare_clone "$root/home/newcomer/spill way"
   chroot "$root" chown -R root:root "/home/newcomer/spill way"
-  bare_caches "$root/root"
+  bare_caches "$root" /root
   if [ -e "$root/home/newcomer/.cache/ccache" ]; then cp -a "$root/home/newcomer/.cache/ccache" "$root/root/.cache/"; fi
   chroot "$root" chown -R root:root /root/.cache
   say "bare: script/setup as root"

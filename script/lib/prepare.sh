@@ -12,7 +12,7 @@ fetch_ahead() { with_lock engine fetch_engine; }
 # prepare TARGET [--data DIR]: packages, TARGET of the build, engine, default model. A step that has
 # nothing to do says nothing.
 prepare() {
-  local target="$1" ahead="" start=$SECONDS steps=()
+  local target="$1" ahead="" prepared begin=$SECONDS start=$SECONDS steps=()
   shift
   provide_packages "${PACKAGES[@]}"
   steps+=("packages $((SECONDS - start)) s")
@@ -32,4 +32,5 @@ prepare() {
   steps+=("model $((SECONDS - start)) s")
   prepared="$(printf '%s, ' "${steps[@]}")"
   prepared="${prepared%, }"
+  if [ $((SECONDS - begin)) -gt 1 ]; then say "time: $prepared"; fi
 }

@@ -4,7 +4,7 @@
 sanitizer_environment() {
   local symbolizer=/usr/lib/llvm-19/bin/llvm-symbolizer
   case "$KIND" in
-    asan)
+    asan | fuzz)
       export ASAN_OPTIONS="detect_stack_use_after_return=1:strict_string_checks=1:check_initialization_order=1${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
       export UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1${UBSAN_OPTIONS:+:$UBSAN_OPTIONS}"
       export ASAN_SYMBOLIZER_PATH="$symbolizer" UBSAN_SYMBOLIZER_PATH="$symbolizer"

@@ -31,7 +31,21 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "timeout(seconds): the longest a test may take")
-    config.addinivalue_line("markers", "sanitized: runs under AddressSanitizer and ThreadSanitizer too")
+    config.addinivalue_line("markers", "sanitized: runs under AddressSanitizer too")
+    config.addinivalue_line("markers", "threaded: runs under ThreadSanitizer too: reload, admission, hedges, breakers, the fleet")
+    config.addinivalue_line("markers", "alone: measures time, or takes the processors; nothing else runs beside it")
+
+
+# Groups that take longest: they begin first, so that none is left over at the end.
+FIRST = ["docker", "test_replicas", "engine", "test_pull", "test_drill", "test_models_in_turn", "test_faults", "test_node_sdks"]
+
+
+def group_of(item) -> str:
+    """Tests of one group run one after the other in one worker: those of a file, of the Docker engine, of the shared engine."""
+    for fixture, group in (("daemon", "docker"), ("real_engine", "engine")):
+        if fixture in item.fixturenames:
+            return group
+    return item.path.stem
 
 
 def pytest_runtest_logreport(report):
@@ -42,7 +56,9 @@ def pytest_runtest_logreport(report):
 
 
 def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: FIRST.index(group_of(item)) if group_of(item) in FIRST else len(FIRST))
     for item in items:
+        item.add_marker(pytest.mark.xdist_group(group_of(item)))
         marker = item.get_closest_marker("timeout")
         seconds = marker.args[0] if marker else 30
         item.add_marker(pytest.mark.timeout(seconds * SLOW), append=False)

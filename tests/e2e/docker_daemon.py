@@ -37,7 +37,8 @@ def image_tar() -> bytes:
     listed = subprocess.run(["ldd", str(server)], check=True, capture_output=True, text=True).stdout
     files = {Path("/app/llama-server"): server}
     for path in re.findall(r"(/\S+) \(0x", listed):
-        files[Path(path)] = Path(path)
+        own = Path(path).resolve().parent == server.resolve().parent  # looked for beside the program
+        files[Path("/app", Path(path).name) if own else Path(path)] = Path(path)
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as tar:
         folders = sorted({folder for path in files for folder in path.parents if str(folder) != "/"} | {Path("/tmp")})

@@ -13,7 +13,7 @@ from clock import duration, eventually, slow
 from gateway import config_text, openai_backend
 from http_client import CHAT, Connection, chat, chat_body, get
 
-pytestmark = pytest.mark.sanitized
+pytestmark = [pytest.mark.sanitized, pytest.mark.threaded]
 
 MIB = 1 << 20
 

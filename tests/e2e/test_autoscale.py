@@ -63,6 +63,7 @@ def p95(times: list[float]) -> float:
     return sorted(times)[int(len(times) * 0.95)]
 
 
+@pytest.mark.alone
 def test_a_step_of_load_brings_standbys_until_first_tokens_are_in_time_and_calm_ends_them(gateway, model_file, tmp_path):
     backend = {**local_backend(str(model_file)), "standby": 3, "parallel": 1, "context": 512, "cpus": 0.5}
     rule = {"queue_wait": "0s", "wait_for": "1s", "down_after": "2s"}
@@ -102,6 +103,7 @@ def test_a_step_of_load_brings_standbys_until_first_tokens_are_in_time_and_calm_
     assert "one replica less" in served.stderr and "calm for" in served.stderr
 
 
+@pytest.mark.alone
 def test_a_busy_processor_brings_a_standby(gateway, model_file):
     rule = {"cpu": 0.5, "cpu_for": "2s", "queue_wait": "0s"}
     served = gateway(config_text([{**local_backend(str(model_file)), "standby": 1}], autoscale=rule)).wait_until_ready(60)
@@ -112,6 +114,7 @@ def test_a_busy_processor_brings_a_standby(gateway, model_file):
 
 
 @pytest.mark.sanitized
+@pytest.mark.threaded
 def test_a_provider_that_fails_warms_the_standby_before_its_traffic_comes(gateway, upstream, model_file):
     upstream.script(error(503))
     config = config_text([openai_backend("cloud", upstream.port), {**local_backend(str(model_file)), "standby": 1}])
@@ -124,6 +127,7 @@ def test_a_provider_that_fails_warms_the_standby_before_its_traffic_comes(gatewa
 
 
 @pytest.mark.sanitized
+@pytest.mark.threaded
 def test_without_autoscale_a_standby_is_none(gateway, model_file):
     served = gateway(config_text([{**local_backend(str(model_file)), "standby": 3}], autoscale={"on": False})).wait_until_ready(60)
     assert states(served) == {"local": "ready"} and status(served)["autoscale"] == []

@@ -12,7 +12,7 @@ from gateway import config_text, openai_backend, run
 from http_client import chat, chat_body, get
 from replies import answer, error
 
-pytestmark = pytest.mark.sanitized
+pytestmark = [pytest.mark.sanitized, pytest.mark.threaded]
 
 
 def two(gateway, upstream, second_upstream, **breaker):

@@ -18,7 +18,7 @@ from http_client import chat, chat_body, get, stream_chat
 from image_registry import ImageRegistry
 from processes import alive
 
-pytestmark = [pytest.mark.sanitized, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.sanitized, pytest.mark.threaded, pytest.mark.timeout(180)]
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from docker_daemon import contained
 from gateway import clean_environment, config_text, local_backend, run
 from http_client import chat, chat_body
 
-pytestmark = [pytest.mark.sanitized, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.sanitized, pytest.mark.threaded, pytest.mark.timeout(120)]
 
 
 @pytest.fixture

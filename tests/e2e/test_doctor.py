@@ -185,7 +185,8 @@ def test_a_person_can_read_it(doctor, tmp_path):
     lines = text.splitlines()
     assert code == 0 and lines[0] == "tier      standard" and "CPU       16 cores, 16 threads, 2 NUMA nodes; Test CPU; avx2" in lines
     assert any(line.startswith("RAID      md0: raid10, 4 of 4 disks") for line in lines)
-    assert max(map(len, lines)) < 170 and "warning: one GPU" in text and "  mend: " in text
+    widest = max(len(line.replace(str(tmp_path), "/tmp")) for line in lines)
+    assert widest < 170 and "warning: one GPU" in text and "  mend: " in text
 
 
 def test_an_empty_tree_says_what_it_lacks(doctor, tmp_path):

@@ -16,7 +16,7 @@ from clock import eventually, slow
 from gateway import REPOSITORY, config_text, local_backend, openai_backend, run
 from http_client import chat, chat_body, get
 
-pytestmark = [pytest.mark.sanitized, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.sanitized, pytest.mark.threaded, pytest.mark.timeout(60)]
 RECORDED = REPOSITORY / "tests/fleet/engines"
 
 STAND_IN = '''#!{python}

@@ -17,7 +17,7 @@ from http_client import Connection, chat, chat_body, open_stream, stream_chat
 from replies import (LAST_CHUNK, SSE_HEADERS, Close, Pause, Repeat, Reply, Reset, Send, Silence, answer, begun, chunk,
                      completion, delta, error, error_body, events, head, sse, stream, usage_event, whole)
 
-pytestmark = pytest.mark.sanitized
+pytestmark = [pytest.mark.sanitized, pytest.mark.threaded]
 KEEP_ALIVE = [("Content-Type", "text/event-stream"), ("Transfer-Encoding", "chunked")]
 HTML = "<!DOCTYPE html><html><body>502 Bad Gateway</body></html>"
 

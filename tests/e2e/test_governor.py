@@ -13,7 +13,7 @@ from gateway import binary, config_text, local_backend, run
 from http_client import chat, chat_body, get, stream_chat
 from processes import processor_seconds
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(180)]
 
 CRITICAL = [("x-spillway-priority", "critical")]
 
@@ -104,6 +104,7 @@ def test_a_busy_gpu_holds_all_but_critical_ones(gateway, model_file, tmp_path):
 
 
 @pytest.mark.sanitized
+@pytest.mark.threaded
 def test_without_a_governor_nothing_is_held(gateway, model_file):
     served = gateway(config_text([local_backend(str(model_file))])).wait_until_ready(60)
     assert backend(served)["governed"] is False

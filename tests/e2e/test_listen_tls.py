@@ -17,7 +17,7 @@ from http_client import chat_body
 from replies import Hold, begun, events, stream
 from tls_files import client_context, make_authority
 
-pytestmark = pytest.mark.sanitized
+pytestmark = [pytest.mark.sanitized, pytest.mark.threaded]
 
 CHAT = "/v1/chat/completions"
 

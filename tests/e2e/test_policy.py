@@ -14,7 +14,7 @@ from http_client import Connection, chat, chat_body, open_stream, stream_chat
 from replies import error
 from simulated import Simulated
 
-pytestmark = pytest.mark.sanitized
+pytestmark = [pytest.mark.sanitized, pytest.mark.threaded]
 
 
 def route(policy: str, *targets: dict, **more) -> list[dict]:

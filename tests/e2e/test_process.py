@@ -16,7 +16,7 @@ from gateway import config_text, openai_backend, timeouts
 from http_client import Connection, chat, chat_body, get, open_stream, stream_chat
 from replies import LAST_CHUNK, Hold, Send, begun, chunk, delta, events, sse
 
-pytestmark = pytest.mark.sanitized
+pytestmark = [pytest.mark.sanitized, pytest.mark.threaded]
 STREAM = chat_body(stream=True)
 FIRST = events(["first "], finish=None, done=False)
 REST = b"".join(map(chunk, [sse(delta({"content": "last"})), sse(delta({}, "stop")), sse("[DONE]")])) + LAST_CHUNK
