@@ -37,7 +37,7 @@ def pytest_configure(config):
 
 
 # Groups that take longest: they begin first, so that none is left over at the end.
-FIRST = ["docker", "test_replicas", "engine", "test_pull", "test_drill", "test_models_in_turn", "test_faults", "test_node_sdks"]
+FIRST = ["test_replicas", "docker", "engine", "test_pull", "test_drill", "test_faults", "test_node_sdks", "test_across_dialects", "test_failover", "test_policy"]
 
 
 def group_of(item) -> str:

@@ -88,7 +88,8 @@ def backend_of(kind: str, name: str, port: int, **more) -> dict:
 
 
 def local_backend(model: str, **more) -> dict:
-    return {"name": "local", "engine": "llama.cpp", "model": model, "tier": "edge", "context": 2048, **more}
+    """One thread: several that wait for each other take many times as long where other tests run beside them."""
+    return {"name": "local", "engine": "llama.cpp", "model": model, "tier": "edge", "context": 2048, "engine_threads": 1, **more}
 
 
 def timeouts(first_token: float = 0.5, idle: float = 0.5) -> dict:

@@ -65,7 +65,7 @@ def p95(times: list[float]) -> float:
 
 @pytest.mark.alone
 def test_a_step_of_load_brings_standbys_until_first_tokens_are_in_time_and_calm_ends_them(gateway, model_file, tmp_path):
-    backend = {**local_backend(str(model_file)), "standby": 3, "parallel": 1, "context": 512, "cpus": 0.5}
+    backend = {**local_backend(str(model_file)), "standby": 3, "parallel": 1, "context": 512, "cpus": 0.5, "engine_threads": 0}
     rule = {"queue_wait": "0s", "wait_for": "1s", "down_after": "2s"}
     served = gateway(config_text([backend], autoscale=rule)).wait_until_ready(60)
     names = [f"local/{number}" for number in (1, 2, 3, 4)]
@@ -106,7 +106,7 @@ def test_a_step_of_load_brings_standbys_until_first_tokens_are_in_time_and_calm_
 @pytest.mark.alone
 def test_a_busy_processor_brings_a_standby(gateway, model_file):
     rule = {"cpu": 0.5, "cpu_for": "2s", "queue_wait": "0s"}
-    served = gateway(config_text([{**local_backend(str(model_file)), "standby": 1}], autoscale=rule)).wait_until_ready(60)
+    served = gateway(config_text([{**local_backend(str(model_file)), "standby": 1, "engine_threads": 0}], autoscale=rule)).wait_until_ready(60)
     load = Load(served.port, 1)
     eventually("the standby serves", lambda: states(served)["local/2"] == "ready", 20)
     load.stop()

@@ -57,7 +57,7 @@ def first_token_of_a_critical_one(served, number: int) -> float:
 
 def test_an_engine_under_overload_is_as_busy_as_the_set_point_says(gateway, model_file, tmp_path):
     # Half a processor for the engine, which it gets on a busy machine as well.
-    local = {**local_backend(str(model_file)), "parallel": 2, "critical_parallel": 1, "cpus": 0.5}
+    local = {**local_backend(str(model_file)), "parallel": 2, "critical_parallel": 1, "cpus": 0.5, "engine_threads": 0}
     served = gateway(config_text([local], governor={"on": True}, limits={"max_wait": "90s"})).wait_until_ready(60)
     unloaded = sorted(first_token_of_a_critical_one(served, i) for i in range(10))
     normal = Overload(served.port, 3, "normal")
@@ -89,7 +89,7 @@ def test_a_busy_gpu_holds_all_but_critical_ones(gateway, model_file, tmp_path):
     use = tmp_path / "use"
     use.write_text("97")
     env = {"LD_LIBRARY_PATH": str(binary().parent / "tests/fleet/nvml"), "FAKE_NVML": "NVIDIA T4|16000000000", "FAKE_NVML_USE": str(use)}
-    local = {**local_backend(str(model_file)), "critical_parallel": 1}
+    local = {**local_backend(str(model_file)), "critical_parallel": 1, "engine_threads": 0}
     served = gateway(config_text([local], governor={"on": True}), env=env).wait_until_ready(60)
     eventually("nothing more is let in", lambda: backend(served)["cap"] == 0 and backend(served)["governed"], 20)
     results = []

@@ -164,7 +164,7 @@ def test_the_streams_of_a_drained_replica_are_carried_over(gateway, model_file):
     served = gateway(config)
     wait_for_all(served, 2)
     results = []
-    body = chat_body("Tell me a story.", stream=True, max_tokens=250, temperature=0, ignore_eos=True)
+    body = chat_body("Tell me a story.", stream=True, max_tokens=120, temperature=0, ignore_eos=True)
     threads = [threading.Thread(target=lambda: results.append(stream_chat(served.port, body, timeout=100))) for _ in range(4)]
     for thread in threads:
         thread.start()
