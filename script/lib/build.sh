@@ -24,6 +24,6 @@ build() {
   configure
   plan="$(ninja -C "$BUILD" -n "$@" 2>/dev/null | tail -n 1 || true)"
   if [[ "$plan" == *"no work to do"* ]]; then return; fi
-  say "build: $KIND in ${BUILD#"$ROOT/"}, $JOBS at a time (from nothing about 2 minutes on two cores, 3 with the tests)"
+  say "build: $KIND in ${BUILD#"$ROOT/"}, $JOBS at a time (from nothing 2 minutes on two cores, 5 with the tests)"
   quietly "$ROOT/build/log/build-$KIND.log" ninja -C "$BUILD" -j "$JOBS" "$@"
 }

@@ -73,7 +73,7 @@ def test_a_busy_model_is_not_ended_for_another(gateway, three, tmp_path):
     room = int(memory_of_one(tmp_path, three) * 1.5)
     served = gateway(config_text([taking_turns(memory=f"{room}B")]), data=three)
     assert ask(served, "one:1").status == 200
-    long = chat_body("Tell me a very long story about a river.", model="one:1", stream=True, max_tokens=700, temperature=0, ignore_eos=True)
+    long = chat_body("Tell me a very long story about a river.", model="one:1", stream=True, max_tokens=250, temperature=0, ignore_eos=True)
     stories = []
     story = threading.Thread(target=lambda: stories.append(stream_chat(served.port, long, timeout=100)))
     story.start()

@@ -39,7 +39,7 @@ def test_a_backend_with_replicas_runs_so_many_engines_and_is_one_to_clients(gate
 def test_a_replica_that_is_killed_under_20_streams_loses_none_of_them(gateway, model_file):
     served = gateway(config_text([{**local_backend(str(model_file)), "replicas": 2, "parallel": 10, "context": 512}]))
     wait_for_all(served, 2)
-    body = [chat_body(f"Tell me story number {i}.", stream=True, max_tokens=60, temperature=0, ignore_eos=True) for i in range(20)]
+    body = [chat_body(f"Tell me story number {i}.", stream=True, max_tokens=30, temperature=0, ignore_eos=True) for i in range(20)]
     results = []
     threads = [threading.Thread(target=lambda one=one: results.append(stream_chat(served.port, one, timeout=100))) for one in body]
     for thread in threads:
@@ -99,7 +99,7 @@ def test_an_engine_goes_on_where_its_backend_gets_another_replica_and_loses_it(g
         served.signal(signal.SIGHUP)
 
     with Connection(served.port, timeout=40) as connection:
-        reader = open_stream(connection, chat_body("Tell a story.", stream=True, max_tokens=300, ignore_eos=True))
+        reader = open_stream(connection, chat_body("Tell a story.", stream=True, max_tokens=200, ignore_eos=True))
         reader.next()
         reload(replicas=2)
         eventually("the engine is the first Replica", lambda: replicas(served).get("local/1", {}).get("pid") == engine, 10, every=0.02)
@@ -145,7 +145,7 @@ def test_an_engine_that_hangs_is_ended_and_its_streams_go_on_elsewhere(gateway, 
     served = gateway(config_text([{**local_backend(str(model_file)), "replicas": 2, "parallel": 4, "context": 512, "hang_timeout": "3s"}]))
     wait_for_all(served, 2)
     results = []
-    bodies = [chat_body(f"Tell me story {i}.", stream=True, max_tokens=60, temperature=0, ignore_eos=True) for i in range(8)]
+    bodies = [chat_body(f"Tell me story {i}.", stream=True, max_tokens=40, temperature=0, ignore_eos=True) for i in range(8)]
     threads = [threading.Thread(target=lambda one=one: results.append(stream_chat(served.port, one, timeout=100))) for one in bodies]
     for thread in threads:
         thread.start()
@@ -164,7 +164,7 @@ def test_the_streams_of_a_drained_replica_are_carried_over(gateway, model_file):
     served = gateway(config)
     wait_for_all(served, 2)
     results = []
-    body = chat_body("Tell me a story.", stream=True, max_tokens=120, temperature=0, ignore_eos=True)
+    body = chat_body("Tell me a story.", stream=True, max_tokens=90, temperature=0, ignore_eos=True)
     threads = [threading.Thread(target=lambda: results.append(stream_chat(served.port, body, timeout=100))) for _ in range(4)]
     for thread in threads:
         thread.start()
