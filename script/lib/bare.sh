@@ -16,7 +16,7 @@ bare_skip() {
 bare_digest() {
   (
     cd "$ROOT"
-    git ls-files --cached --others --exclude-standard -- script cmake CMakePresets.json 'CMakeLists.txt' '*/CMakeLists.txt' |
+    git ls-files --cached --others --exclude-standard -- script cmake CMakePresets.json CMakeLists.txt '*/CMakeLists.txt' tests/e2e/requirements.txt |
       sort -u | while read -r file; do if [ -f "$file" ]; then sha256sum "$file"; fi; done
     git grep -hE --untracked '^#include <' -- src | sort -u
     dpkg-query -W -f '${Package} ${Version}\n' "${PACKAGES[@]}" 2>/dev/null | sort
@@ -102,13 +102,13 @@ bare_clone() {
     tar --null --files-from=- -c) | tar -x -C "$1"
 }
 
-# bare_caches ROOT HOME: engine and model are the same bytes everywhere; taking them over saves their build and download.
-# What this machine's ccache holds is read there, and not changed.
+# bare_caches ROOT HOME: engine and model are the same bytes everywhere; taking them over saves their build and download. What
+# was compiled in an earlier bare system is kept for the next one: its packages are newer than this machine's.
 bare_caches() {
   local to="$1$2/.cache/spillway" dir weights
   if [ "${SPILLWAY_BARE_CACHE:-1}" = 0 ]; then return; fi
   mkdir -p "$1$2/.config/ccache"
-  printf 'cache_dir = /mnt/ccache\nread_only = true\ntemporary_dir = /tmp\n' >"$1$2/.config/ccache/ccache.conf"
+  printf 'cache_dir = /mnt/ccache\numask = 000\nmax_size = 1G\n' >"$1$2/.config/ccache/ccache.conf"
   dir="$(engine_dir)"
   mkdir -p "$to/engine" "$to/test-data/models/blobs"
   if [ -e "$dir/complete" ]; then cp -a "$dir" "$to/engine/"; fi
@@ -158,13 +158,14 @@ TOML
 }
 
 bare_inside() {
-  local root="$1/root" ccache="${CCACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/ccache}"
+  local root="$1/root"
   mount --make-rprivate /
   say "bare: making a Debian 12 with nothing on it (20 seconds)"
   make_bare_root "$root"
-  if [ -d "$ccache" ]; then
-    mkdir -p "$root/mnt/ccache"
-    mount --bind -o ro "$ccache" "$root/mnt/ccache"
+  if [ "${SPILLWAY_BARE_CACHE:-1}" != 0 ]; then
+    mkdir -p "$CACHE/bare/ccache" "$root/mnt/ccache"
+    chmod 777 "$CACHE/bare/ccache"
+    mount --bind "$CACHE/bare/ccache" "$root/mnt/ccache"
   fi
 
   # A newcomer with sudo: one command.
@@ -174,13 +175,23 @@ bare_inside() {
   say "bare: script/server as a user with sudo, from nothing"
   bare_answer "$root" newcomer "/home/newcomer/spill way"
 
-  # The machine's root, later, in a checkout and a home of its own.
+  # The machine's root, later, with a home of its own, in the checkout as it is now: nothing is left to be compiled.
+  if [ "${SPILLWAY_BARE_CACHE:-1}" != 0 ]; then
+    chroot "$root" chown -R root:root "/home/newcomer/spill way"
+    bare_caches "$root" /root
+    chroot "$root" chown -R root:root /root/.cache
+    say "bare: script/server as root"
+    bare_answer "$root" root "/home/newcomer/spill way"
+    return
+  fi
+
+  # And from nothing, in a checkout of its own, with the tests; the compiler's cache is taken over.
   rm -rf "$root/home/newcomer/spill way"
   bare_clone "$root/home/newcomer/spill way"
   chroot "$root" chown -R root:root "/home/newcomer/spill way"
-  bare_caches "$root" /root
+  mkdir -p "$root/root/.cache"
   if [ -e "$root/home/newcomer/.cache/ccache" ]; then cp -a "$root/home/newcomer/.cache/ccache" "$root/root/.cache/"; fi
-  chroot "$root" chown -R root:root /root/.cache
+  chroot "$root" chown -R root:root /root
   say "bare: script/setup as root"
   bare_run "$root" root "/home/newcomer/spill way/script/setup"
   bare_answer "$root" root "/home/newcomer/spill way"

@@ -22,7 +22,9 @@ def duration(seconds: float) -> str:
 
 
 def eventually(what: str, condition: Callable[[], T], seconds: float = 5.0, every: float = 0.005) -> T:
-    """Polls until `condition` gives something true, and returns it; fails with `what` after `seconds`."""
+    """Polls until `condition` gives something true, and returns it; fails with `what` after `seconds`. What takes long is asked
+    less often (30 ms apart at most, or `every`), since asking takes the time of others."""
+    longest = max(every, 0.03)
     deadline = time.monotonic() + slow(seconds)
     while True:
         got = condition()
@@ -31,6 +33,7 @@ def eventually(what: str, condition: Callable[[], T], seconds: float = 5.0, ever
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {slow(seconds):g} s: {what}; last seen: {got!r}")
         time.sleep(every)
+        every = min(every * 1.2, longest)
 
 
 def stays(what: str, condition: Callable[[], bool], seconds: float, every: float = 0.01) -> None:
