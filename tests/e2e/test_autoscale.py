@@ -66,7 +66,7 @@ def p95(times: list[float]) -> float:
 @pytest.mark.alone
 def test_a_step_of_load_brings_standbys_until_first_tokens_are_in_time_and_calm_ends_them(gateway, model_file, tmp_path):
     backend = {**local_backend(str(model_file)), "standby": 3, "parallel": 1, "context": 512, "cpus": 0.5, "engine_threads": 0}
-    rule = {"queue_wait": "0s", "wait_for": "1s", "down_after": "2s"}
+    rule = {"queue_wait": "0s", "wait_for": "1s", "down_after": "1s"}
     served = gateway(config_text([backend], autoscale=rule)).wait_until_ready(60)
     names = [f"local/{number}" for number in (1, 2, 3, 4)]
     assert states(served) == dict(zip(names, ["ready", "standby", "standby", "standby"]))
@@ -95,7 +95,7 @@ def test_a_step_of_load_brings_standbys_until_first_tokens_are_in_time_and_calm_
     assert told["replicas"] > 1 and told["decisions"][-1]["change"] == 1 and "first tokens take" in told["decisions"][-1]["reason"]
     assert "+1" in run("status", "--admin", f"127.0.0.1:{served.admin_port}", home=tmp_path).stdout
 
-    background = Load(served.port, 1, pause=2)
+    background = Load(served.port, 1, pause=1)
     eventually("the standbys have gone", lambda: [states(served)[name] for name in names[1:]] == ["standby"] * 3, 60)
     background.stop()
     assert scale(served)["decisions"][0]["change"] == -1

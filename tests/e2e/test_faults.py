@@ -201,6 +201,7 @@ def breaking_profile(share: float) -> dict:
     return {"fault": [{"kind": kind, "probability": share / len(KINDS)} for kind in KINDS]}
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(60)
 def test_500_streams_at_once_of_which_a_fifth_breaks_are_all_whole(gateway, simulate):
     first, second = simulate(tokens_per_second=50, **breaking_profile(0.2)), simulate(tokens_per_second=50)

@@ -13,7 +13,7 @@ from gateway import binary, config_text, local_backend, run
 from http_client import chat, chat_body, get, stream_chat
 from processes import processor_seconds
 
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 CRITICAL = [("x-spillway-priority", "critical")]
 
@@ -55,6 +55,7 @@ def first_token_of_a_critical_one(served, number: int) -> float:
     return got.times[0] - began
 
 
+@pytest.mark.alone
 def test_an_engine_under_overload_is_as_busy_as_the_set_point_says(gateway, model_file, tmp_path):
     # Half a processor for the engine, which it gets on a busy machine as well.
     local = {**local_backend(str(model_file)), "parallel": 2, "critical_parallel": 1, "cpus": 0.5, "engine_threads": 0}
