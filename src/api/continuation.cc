@@ -6,24 +6,12 @@
 
 namespace spillway::api {
 
-namespace {
-
-// At most about so many tokens: three bytes of ASCII each, one other character each.
-std::int64_t tokens_in(std::string_view text) {
-  const auto ascii = std::count_if(text.begin(), text.end(), [](char c) { return static_cast<signed char>(c) >= 0; });
-  const auto others = std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) == 0xC0; });
-  return (ascii + 2) / 3 + others;
-}
-
-}  // namespace
-
 std::vector<Edit> continuation_edits(const ChatRequest& request, const Resumption& resumption) {
   std::vector<Edit> edits;
   // A model that begins anew says again what it has said, so it gets all of its tokens again.
   if (request.max_tokens > 0 && resumption.form != ResumeForm::kReplay && !resumption.prefix.empty()) {
-    // What it is to repeat is no part of the rest.
     const std::int64_t left = request.max_tokens - static_cast<std::int64_t>(resumption.tokens_so_far) +
-                              (resumption.form == ResumeForm::kAsk ? tokens_in(resumption.anchor) : 0);
+                              static_cast<std::int64_t>(resumption.tokens_again);
     edits.push_back(
         {request.max_tokens_begin, request.max_tokens_end, std::to_string(std::max<std::int64_t>(left, 1))});
   }

@@ -27,6 +27,7 @@ struct Resumption {
   ResumeForm form = ResumeForm::kReplay;
   std::string prefix;               // what it is told that it has said; empty: from scratch
   std::uint64_t tokens_so_far = 0;  // of the answer; they count against the request's limit of tokens
+  std::uint64_t tokens_again = 0;   // of these: what it is to say again, which does not
   std::string anchor = {};          // with kAsk: the end of `prefix`, which it is asked to repeat
 };
 

@@ -3,6 +3,7 @@
 #include <simdjson.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "api/json_reading.h"
 #include "base/byte_buffer.h"
@@ -98,6 +99,13 @@ bool open_object(ThreadParser& parser, std::string_view text, ondemand::document
 std::string_view without_white_space_behind(std::string_view text) {
   const std::size_t last = text.find_last_not_of(" \t\r\n");
   return text.substr(0, last == std::string_view::npos ? 0 : last + 1);
+}
+
+void StreamFacts::take_back_calls() {
+  if (!std::exchange(calls, false)) return;
+  for (Choice& choice : choices) choice.tool_calls = choice.function_call = false;
+  block = block_before_calls;
+  blocks = blocks_before_calls;
 }
 
 bool StreamFacts::finished() const {

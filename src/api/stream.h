@@ -24,18 +24,30 @@ struct StreamFacts {
   std::string id;
   std::string model;
   long long created = 0;
-  std::vector<Choice> choices;  // in the order in which they appeared
-  bool counted = false;         // usage told of completion tokens, or a finish_reason other than a bare stop
-  std::string text;             // the content of choice 0 so far, up to its first tool call
-  std::uint64_t tokens = 0;     // events that carried something
-  bool calls = false;           // a tool call, or a function call of the old form, has begun
-  bool opaque = false;          // something else was carried that no text can continue: an image, a second choice
+  std::vector<Choice> choices;            // in the order in which they appeared
+  bool counted = false;                   // usage told of completion tokens, or a finish_reason other than a bare stop
+  std::string text;                       // the content of choice 0 so far, up to its first tool call
+  std::uint64_t tokens = 0;               // events that carried something; with most Backends each is one token
+  std::vector<std::uint32_t> token_ends;  // where `text` ended behind each of them
+  bool calls = false;                     // a tool call, or a function call of the old form, has begun
+  bool opaque = false;  // something else was carried that no text can continue: an image, a second choice
 
   // Of Anthropic's stream: the content block that is open.
   enum class Block : std::uint8_t { kNone, kText, kThinking, kToolUse, kOther };
   Block block = Block::kNone;
   std::int64_t blocks = 0;  // how many have begun
   std::int64_t input_tokens = 0;
+  // As they were before the first tool call.
+  Block block_before_calls = Block::kNone;
+  std::int64_t blocks_before_calls = 0;
+
+  void count_token() {
+    ++tokens;
+    if (token_ends.size() < kMaxText) token_ends.push_back(static_cast<std::uint32_t>(text.size()));
+  }
+
+  // The first tool call, and what came behind it, was not passed on.
+  void take_back_calls();
 
   // Each choice that appeared has its finish_reason, and there is one.
   [[nodiscard]] bool finished() const;

@@ -10,8 +10,7 @@ namespace spillway::attempt {
 
 namespace {
 
-constexpr std::size_t kAnchor = 40;  // characters that a Backend is asked to repeat (form ask)
-constexpr double kHedgeAt = 0.95;    // of the answers have come by then ("The Tail at Scale", Dean and Barroso, 2013)
+constexpr double kHedgeAt = 0.95;  // of the answers have come by then ("The Tail at Scale", Dean and Barroso, 2013)
 
 double uniform01() {
   constexpr double kRange = 18446744073709551616.0;  // 2^64
@@ -258,7 +257,8 @@ Task<std::optional<AttemptLoop::End>> AttemptLoop::ask(std::size_t place) {
     co_return co_await refuse(leg, last, *target.backend);
   if (has_begun_) note_break(last, leg);
   decide_on_retry(entrant.place, last);
-  co_return has_begun_ ? end_of_break() : std::nullopt;
+  if (!has_begun_) co_return std::nullopt;
+  co_return co_await end_of_break(leg);
 }
 
 // How long `first` has before another Target is asked as well; nothing: that is not done.
@@ -358,9 +358,26 @@ bool AttemptLoop::goes_on_at(const route::Target& target) const {
          target.backend->settings().aggregate != "off";
 }
 
-std::optional<AttemptLoop::End> AttemptLoop::end_of_break() const {
-  if (delivery_.shown() && !why_not_.empty()) return End::kBroken;
-  return std::nullopt;
+// The answer broke in `leg`. Where it has all the tokens that were asked for, only its finish was lost.
+Task<std::optional<AttemptLoop::End>> AttemptLoop::end_of_break(const Leg& leg) {
+  if (!why_not_.empty()) {
+    if (delivery_.shown()) co_return End::kBroken;
+    co_return std::nullopt;
+  }
+  const auto tokens = static_cast<std::int64_t>(sent_->tokens);
+  if (asked_.max_tokens <= 0 || tokens < asked_.max_tokens || leg.facts().calls) co_return std::nullopt;
+  const std::int64_t input =
+      sent_->first.input_tokens > 0 ? sent_->first.input_tokens : static_cast<std::int64_t>(asked_.input_tokens);
+  api::Parts parts(2);
+  parts[0] = {.kind = api::PartKind::kFinish, .finish = api::Finish::kLength};
+  parts[1] = {.kind = api::PartKind::kUsage, .usage = {.input = input, .output = tokens}};
+  if (!co_await delivery_.take_parts(leg, sent_->first, parts) || !co_await delivery_.end(leg))
+    co_return End::kClientGone;
+  co_return End::kAnswered;
+}
+
+std::uint64_t AttemptLoop::Sent::tokens_behind(std::size_t at) const {
+  return static_cast<std::uint64_t>(token_ends.end() - std::ranges::upper_bound(token_ends, at));
 }
 
 std::optional<AttemptLoop::End> AttemptLoop::end_of(const Outcome& outcome) const {
@@ -408,7 +425,9 @@ void AttemptLoop::note_change(std::size_t tried, const backend::Breaker::Change&
 }
 
 void AttemptLoop::note_break(const Outcome& outcome, const Leg& leg) {
-  sent_ = Sent{leg.facts(), leg.facts().text, leg.facts().tokens, {}};
+  const StreamFacts& facts = leg.facts();
+  sent_ = Sent{facts, facts.text, facts.tokens, facts.token_ends, {}};
+  if (!calls_live_) sent_->first.take_back_calls();
   sent_->broke_by = outcome.cls == OutcomeClass::kStall ? "idle_timeout" : to_word(outcome.cls);
   why_not_ = asked_.why_not_resumed;
   if (!why_not_.empty()) return;
@@ -442,12 +461,13 @@ Task<std::optional<AttemptLoop::End>> AttemptLoop::resume_at(std::size_t place) 
   for (const Try& next : resume_tries(forms, sent)) {
     const bool is_part = next.form != ResumeForm::kReplay && next.form != ResumeForm::kAsk;
     if (is_part && (in_vain || std::ranges::count(refused, next.form) > 0)) continue;
-    Resumption resumption{next.form, sent.substr(0, next.prefix), sent_->tokens, {}};
-    if (next.form == ResumeForm::kAsk) resumption.anchor = last_characters(sent, kAnchor);
+    const std::size_t again = next.anchor.empty() ? sent.size() - next.prefix : next.anchor.size();
+    Resumption resumption{next.form, sent.substr(0, next.prefix), sent_->tokens,
+                          sent_->tokens_behind(sent.size() - again), next.anchor};
     const backend::TokensInFlight charged = charge(place);
-    Outcome outcome = co_await resume_by(target, std::move(resumption), sent.substr(next.prefix));
-    if (const std::optional<End> end = end_of(outcome)) co_return end;
-    if (!why_not_.empty()) co_return end_of_break();
+    std::optional<End> end;
+    Outcome outcome = co_await resume_by(target, std::move(resumption), sent.substr(next.prefix), end);
+    if (end) co_return end;
     if (sent_->text.size() > sent.size()) co_return std::nullopt;  // it went on, and broke in its turn
     if (outcome.cls == OutcomeClass::kClient) {
       refused.push_back(next.form);
@@ -456,8 +476,8 @@ Task<std::optional<AttemptLoop::End>> AttemptLoop::resume_at(std::size_t place) 
     }
     in_vain |=
         is_part && outcome.cls == OutcomeClass::kMismatch && alike_but_for_white_space(said_, sent.substr(next.prefix));
-    in_vain |= is_part && outcome.cls == OutcomeClass::kMismatch && (next.prefix == sent.size() || !delivery_.shown());
-    if (outcome.cls == OutcomeClass::kClient || next.prefix == sent.size())
+    in_vain |= is_part && outcome.cls == OutcomeClass::kMismatch && (!next.proved || !delivery_.shown());
+    if (outcome.cls == OutcomeClass::kClient || !next.proved || next.form == ResumeForm::kAsk)
       backend.condition().resume_memory().failed(asked_.model, next.form, now_());
     if (deadline_.passed(now_())) co_return End::kDeadline;
   }
@@ -471,23 +491,31 @@ std::vector<AttemptLoop::Try> AttemptLoop::resume_tries(std::span<const api::Res
   std::vector<Try> tries;
   const bool shown = delivery_.shown();
   const bool may_be_told = !asked_.from_scratch && !sent.empty();
+  // Anthropic refuses a message that ends with white space: it has to come again.
+  const auto told = [&](ResumeForm form, std::size_t prefix) {
+    if (form != ResumeForm::kAssistant) return prefix;
+    return sent.find_last_not_of(" \t\r\n", prefix == 0 ? 0 : prefix - 1) + 1;  // npos + 1: nothing is left
+  };
   for (const ResumeForm form : forms) {
     if (form == ResumeForm::kReplay || form == ResumeForm::kNone || !may_be_told) continue;
     if (form == ResumeForm::kAsk) {
-      if (shown && count_characters(sent) >= kLeastOverlap) tries.push_back({form, sent.size()});
+      const std::string_view anchor = anchor_of(sent);
+      if (shown && !anchor.empty()) tries.push_back({form, sent.size(), std::string(anchor), true});
       continue;
     }
     const std::size_t safe = safe_prefix(sent);
     if (safe == 0) continue;
-    if (safe != std::string::npos) tries.push_back({form, safe});
+    if (safe != std::string::npos && told(form, safe) > 0) tries.push_back({form, told(form, safe), {}, true});
     // Not proved by anything, so only where nothing else is left: what nobody has seen may as well be asked for anew.
-    if (shown) tries.push_back({form, sent.size()});
+    if (shown && told(form, sent.size()) > 0) tries.push_back({form, told(form, sent.size()), {}, false});
   }
-  if (shown) tries.push_back({ResumeForm::kReplay, 0});
+  if (shown) tries.push_back({ResumeForm::kReplay, 0, {}, true});
   return tries;
 }
 
-Task<Outcome> AttemptLoop::resume_by(const route::Target& target, api::Resumption resumption, std::string overlap) {
+// `end`: of the Exchange, where it is decided with this.
+Task<Outcome> AttemptLoop::resume_by(const route::Target& target, api::Resumption resumption, std::string overlap,
+                                     std::optional<End>& end) {
   const std::size_t index = began(target);
   const std::unique_ptr<Leg> leg = make_leg_(target, &resumption);
   leg_ = leg.get();
@@ -499,8 +527,10 @@ Task<Outcome> AttemptLoop::resume_by(const route::Target& target, api::Resumptio
     Splice splice = resumption.form == api::ResumeForm::kAsk
                         ? Splice::behind(resumption.anchor)
                         : Splice(resumption.prefix, std::move(overlap), std::exchange(said_, {}));
-    Continuation continuation(leg->format(), std::move(splice), sent_->tokens);
+    Continuation continuation(leg->format(), std::move(splice), sent_->tokens,
+                              sent_->tokens - sent_->tokens_behind(resumption.prefix.size()));
     outcome = co_await deliver_rest(*leg, continuation);
+    continuation.add_tokens(sent_->text.size(), sent_->tokens, sent_->token_ends);
     sent_->text += continuation.passed();
     if (outcome.cls == OutcomeClass::kMismatch) said_ = continuation.said();
     if (continuation.opaque()) why_not_ = "more than text was sent: an image or a second choice";
@@ -510,8 +540,10 @@ Task<Outcome> AttemptLoop::resume_by(const route::Target& target, api::Resumptio
   leg_ = nullptr;
   if (outcome.cls == OutcomeClass::kStall || outcome.cls == OutcomeClass::kSlow || outcome.cls == OutcomeClass::kCut)
     sent_->broke_by = outcome.cls == OutcomeClass::kStall ? "idle_timeout" : to_word(outcome.cls);
-  sent_->tokens += leg->facts().tokens;
   ended(index, target, outcome, *leg);
+  end = end_of(outcome);
+  const bool broke = outcome.cls != OutcomeClass::kMismatch && outcome.cls != OutcomeClass::kClient;
+  if (!end && (broke || !why_not_.empty())) end = co_await end_of_break(*leg);
   co_return outcome;
 }
 

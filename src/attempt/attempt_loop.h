@@ -36,6 +36,7 @@ class AttemptLoop {
     bool repeatable = true;                       // two Backends may work on it at once
     double input_tokens = 0;                      // about so many it asks with
     double output_tokens = 0;                     // and for
+    std::int64_t max_tokens = -1;                 // no more than so many are wanted; -1: no limit
     const route::Beginning* beginning = nullptr;  // of the messages; null: not known
   };
   AttemptLoop(const route::Route& route, Deadline deadline, Delivery& delivery, Asked asked, MakeLeg make_leg, Now now,
@@ -85,7 +86,11 @@ class AttemptLoop {
     StreamFacts first;  // of its first stream
     std::string text;
     std::uint64_t tokens = 0;
-    std::string_view broke_by;  // for the client: why
+    std::vector<std::uint32_t> token_ends;  // as those of StreamFacts
+    std::string_view broke_by;              // for the client: why
+
+    // Tokens of the text from `at` on.
+    [[nodiscard]] std::uint64_t tokens_behind(std::size_t at) const;
   };
 
   static constexpr std::size_t kMostHeld = 4u << 20;  // bytes; more goes live
@@ -123,10 +128,13 @@ class AttemptLoop {
   Task<std::optional<End>> resume_at(std::size_t place);
   struct Try {
     api::ResumeForm form;
-    std::size_t prefix;  // bytes of what was sent that it is told
+    std::size_t prefix;   // bytes of what was sent that it is told
+    std::string anchor;   // that it is to say again; otherwise what was sent behind the prefix
+    bool proved = false;  // by what it says again
   };
   [[nodiscard]] std::vector<Try> resume_tries(std::span<const api::ResumeForm> forms, const std::string& sent) const;
-  Task<Outcome> resume_by(const route::Target& target, api::Resumption resumption, std::string overlap);
+  Task<Outcome> resume_by(const route::Target& target, api::Resumption resumption, std::string overlap,
+                          std::optional<End>& end);
   void answered(const route::Target& target, const Leg& leg);
   void note_change(std::size_t tried, const backend::Breaker::Change& change);
   Task<Outcome> deliver(Leg& leg);
@@ -135,7 +143,7 @@ class AttemptLoop {
   void ended(std::size_t tried, const route::Target& target, Outcome outcome, const Leg& leg);
   [[nodiscard]] std::optional<End> end_of(const Outcome& outcome) const;
   [[nodiscard]] bool goes_on_at(const route::Target& target) const;
-  [[nodiscard]] std::optional<End> end_of_break() const;
+  Task<std::optional<End>> end_of_break(const Leg& leg);
   std::string_view let_pass(std::string_view bytes, const Pull& pull);
   [[nodiscard]] bool holds(const Pull& pull, std::size_t held) const;
   void note_break(const Outcome& outcome, const Leg& leg);

@@ -1,5 +1,7 @@
 #include "attempt/continuation.h"
 
+#include <algorithm>
+
 #include "base/byte_buffer.h"
 #include "base/json_text.h"
 
@@ -8,16 +10,23 @@ namespace spillway::attempt {
 using api::Part;
 using api::PartKind;
 
-Continuation::Continuation(const api::Format& format, Splice splice, std::uint64_t tokens_before)
+Continuation::Continuation(const api::Format& format, Splice splice, std::uint64_t tokens_before,
+                           std::uint64_t tokens_told)
     : format_(format),
       splice_(std::move(splice)),
       tokens_before_(tokens_before),
+      tokens_told_(tokens_told),
       reader_(format.part_reader()),
       scanner_(format.framing()) {}
 
 void Continuation::add(Step& step, Splice::Step spliced) {
   step.mismatch |= spliced.status == Splice::Status::kMismatch;
   if (step.mismatch || spliced.text.empty()) return;
+  if (passed_.empty()) {
+    dropped_ = facts_.text.size() - spliced.text.size();
+    tokens_dropped_ =
+        static_cast<std::uint64_t>(std::ranges::upper_bound(facts_.token_ends, dropped_) - facts_.token_ends.begin());
+  }
   passed_ += spliced.text;
   std::string quoted;
   json::append_string(quoted, spliced.text);
@@ -56,7 +65,7 @@ void Continuation::add_others(Step& step, std::string_view type, std::string_vie
         out.push_back(std::move(part));
         break;
       case PartKind::kUsage:
-        if (part.usage.output >= 0) part.usage.output += static_cast<std::int64_t>(tokens_before_);
+        adapt(part.usage);
         out.push_back(std::move(part));
         break;
       case PartKind::kText:
@@ -65,6 +74,26 @@ void Continuation::add_others(Step& step, std::string_view type, std::string_vie
       default: break;  // it has an identity already; reasoning is not gone on with
     }
   }
+}
+
+// What its Backend counts is the answer to a longer question, and has in it what the client had already.
+void Continuation::adapt(api::Usage& usage) const {
+  const auto less = [](std::int64_t count, std::uint64_t by) {
+    return std::max<std::int64_t>(count - static_cast<std::int64_t>(by), 0);
+  };
+  if (usage.output >= 0) {
+    const std::uint64_t dropped = passed_.empty() ? facts_.tokens : tokens_dropped_;
+    usage.output = less(usage.output, dropped) + static_cast<std::int64_t>(tokens_before_);
+  }
+  if (usage.input >= 0) usage.input = less(usage.input, tokens_told_);
+  usage.reasoning = -1;  // none of it is gone on with
+}
+
+void Continuation::add_tokens(std::size_t size, std::uint64_t& tokens, std::vector<std::uint32_t>& token_ends) const {
+  if (passed_.empty()) return;
+  tokens += facts_.tokens - tokens_dropped_;
+  for (std::size_t i = tokens_dropped_; i < facts_.token_ends.size(); ++i)
+    token_ends.push_back(static_cast<std::uint32_t>(size + facts_.token_ends[i] - dropped_));
 }
 
 Continuation::Step Continuation::end() {

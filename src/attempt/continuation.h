@@ -13,8 +13,9 @@ namespace spillway::attempt {
 // whose words they reach the client is the Delivery's affair.
 class Continuation {
  public:
-  // `format`: of the second stream. `tokens_before`: of the answer, before this stream.
-  Continuation(const api::Format& format, Splice splice, std::uint64_t tokens_before);
+  // `format`: of the second stream. `tokens_before`: of the answer, before this stream; `tokens_told`: of these, what
+  // its Backend was told.
+  Continuation(const api::Format& format, Splice splice, std::uint64_t tokens_before, std::uint64_t tokens_told);
 
   struct Step {
     bool mismatch = false;  // it does not go on from what the client has
@@ -30,22 +31,28 @@ class Continuation {
   [[nodiscard]] const std::string& said() const { return splice_.said(); }
   // What of its text the client got.
   [[nodiscard]] const std::string& passed() const { return passed_; }
+  // Adds the tokens that the client got of it to those of the answer so far, whose text had `size` bytes.
+  void add_tokens(std::size_t size, std::uint64_t& tokens, std::vector<std::uint32_t>& token_ends) const;
   // Something that is no text came with it.
   [[nodiscard]] bool opaque() const { return facts_.opaque; }
 
  private:
   void add(Step& step, Splice::Step spliced);
+  void adapt(api::Usage& usage) const;
   void add_others(Step& step, std::string_view type, std::string_view data);
 
   const api::Format& format_;
   Splice splice_;
   std::uint64_t tokens_before_;
+  std::uint64_t tokens_told_;
   api::StreamFacts facts_;  // of the second stream
   std::unique_ptr<api::PartReader> reader_;
   EventScanner scanner_;
   std::string scratch_;
   std::string padded_;
   std::string passed_;
+  std::size_t dropped_ = 0;           // bytes of its text, before what passed
+  std::uint64_t tokens_dropped_ = 0;  // likewise; with all that it said before its text
 };
 
 }  // namespace spillway::attempt

@@ -27,6 +27,7 @@ AttemptLoop::Asked asked(const api::ChatRequest& chat, const config::Route& rout
   out.priority = priority;
   out.repeatable = !chat.stored;
   out.input_tokens = static_cast<double>(body.size()) / kBytesPerToken;
+  out.max_tokens = chat.max_tokens;
   out.output_tokens = chat.max_tokens >= 0 ? static_cast<double>(chat.max_tokens) : kUsualAnswer;
   out.from_scratch = chat.constrained;
   out.model = chat.model;

@@ -366,7 +366,7 @@ TEST(Continuation, each_form_is_on_the_wire_as_its_servers_want_it) {
 TEST(Continuation, asking_adds_the_part_and_the_wish_to_repeat_its_end) {
   const std::string body = R"({"messages":[{"role":"user","content":"hi"}],"model":"m"})";
   const auto decoded = nlohmann::json::parse(
-      joined(body, continuation_edits(good(body), {ResumeForm::kAsk, "so far so good", 3, "so good"})));
+      joined(body, continuation_edits(good(body), {ResumeForm::kAsk, "so far so good", 3, 0, "so good"})));
   ASSERT_EQ(decoded["messages"].size(), 3u);
   EXPECT_EQ(decoded["messages"][1], (nlohmann::json{{"role", "assistant"}, {"content", "so far so good"}}));
   EXPECT_EQ(decoded["messages"][2]["role"], "user");
@@ -375,10 +375,10 @@ TEST(Continuation, asking_adds_the_part_and_the_wish_to_repeat_its_end) {
 
 TEST(Continuation, what_is_to_be_repeated_does_not_come_out_of_the_rest_of_max_tokens) {
   const std::string body = R"({"messages":[{"role":"user","content":"x"}],"model":"m","max_tokens":20})";
-  EXPECT_THAT(joined(body, continuation_edits(good(body), {ResumeForm::kAsk, "one two three", 8, "three"})),
-              ::testing::HasSubstr("\"max_tokens\":14"));  // 20 - 8, and two for "three"
-  EXPECT_THAT(joined(body, continuation_edits(good(body), {ResumeForm::kAsk, "天空是蓝色的", 8, "天空是蓝色的"})),
-              ::testing::HasSubstr("\"max_tokens\":18"));
+  for (const ResumeForm form : {ResumeForm::kAsk, ResumeForm::kPrefix, ResumeForm::kAssistant}) {
+    EXPECT_THAT(joined(body, continuation_edits(good(body), {form, "one two three", 8, 2, "three"})),
+                ::testing::HasSubstr("\"max_tokens\":14"));
+  }
 }
 
 TEST(Continuation, an_empty_list_of_messages_gets_no_comma_and_a_spent_limit_leaves_one_token) {

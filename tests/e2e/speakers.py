@@ -165,3 +165,43 @@ def refuses(kind: str, status: int, text: str = "mind your temperature", type: s
     if kind == "anthropic":
         return whole(status, {"type": "error", "error": {"type": type, "message": text}, "request_id": "req_1"})
     return whole(status, {"error": text})
+
+
+def parts_of(kind: str, words: Sequence[str], with_calls: bool = True, thoughts: Sequence[str] = ()) -> list[bytes]:
+    """The events of a whole stream: reasoning, a text, two calls of tools."""
+    if kind == "openai":
+        parts = [sse(delta({"role": "assistant", "content": ""}))]
+        parts += [sse(delta({"reasoning_content": thought})) for thought in thoughts]
+        parts += [sse(delta({"content": word})) for word in words]
+        for i, (name, arguments) in enumerate(CALLS if with_calls else ()):
+            text = json.dumps(arguments)
+            parts.append(sse(delta({"tool_calls": [{"index": i, "id": f"call_{i}", "type": "function", "function": {"name": name, "arguments": ""}}]})))
+            parts += [sse(delta({"tool_calls": [{"index": i, "function": {"arguments": piece}}]})) for piece in (text[:4], text[4:])]
+        return [*parts, sse(delta({}, "tool_calls" if with_calls else "stop")), sse(usage_event()), sse("[DONE]")]
+    if kind == "anthropic":
+        parts = [message_start()]
+        blocks = 0
+        if thoughts:
+            parts += block_events(0, {"type": "thinking", "thinking": "", "signature": ""},
+                                  [*({"type": "thinking_delta", "thinking": thought} for thought in thoughts), {"type": "signature_delta", "signature": "c2ln"}])
+            blocks = 1
+        if words:
+            parts += text_block(words, blocks)
+            blocks += 1
+        for i, (name, arguments) in enumerate(CALLS if with_calls else ()):
+            text = json.dumps(arguments)
+            parts += block_events(blocks + i, {"type": "tool_use", "id": f"toolu_{i}", "name": name, "input": {}},
+                                  [{"type": "input_json_delta", "partial_json": piece} for piece in ("", text[:4], text[4:])])
+        return [*parts, *message_end("tool_use" if with_calls else "end_turn")]
+    lines = [line({"thinking": thought}) for thought in thoughts] + [line({"content": word}) for word in words]
+    if with_calls:
+        lines += [line({"tool_calls": [{"function": {"name": name, "arguments": arguments}}]}) for name, arguments in CALLS]
+    return [*lines, last_line()]
+
+
+def as_stream(kind: str, parts: Sequence[bytes]) -> Reply:
+    return ndjson(parts) if kind == "ollama" else stream(list(parts))
+
+
+def as_begun(kind: str, parts: Sequence[bytes]) -> Reply:
+    return begun_ndjson(parts) if kind == "ollama" else begun(list(parts))

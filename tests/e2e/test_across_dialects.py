@@ -11,7 +11,8 @@ from gateway import backend_of, config_text, timeouts
 from http_client import call
 from replies import Close, Reply, Silence
 from sdks import HELLO, SDKS
-from speakers import KINDS, begins, calls, is_streamed, refuses, says
+from speakers import CALLS, KINDS, as_begun, as_stream, begins, calls, is_streamed, parts_of, refuses, says
+from strict import PATHS, read_stream, request_of
 
 pytestmark = pytest.mark.sanitized
 
@@ -42,7 +43,7 @@ def two(gateway, upstream, second_upstream):
     def start(first: str, second: str, **route):
         backends = [backend_of(first, "a", upstream.port), backend_of(second, "b", second_upstream.port)]
         routes = [{"model": "*", "targets": [{"backend": "a"}, {"backend": "b", "model": "other"}], **route}]
-        return gateway(config_text(backends, routes, defaults=timeouts()))
+        return gateway(config_text(backends, routes, defaults=timeouts(), breaker={"on": False}))
     return start
 
 
@@ -125,6 +126,46 @@ def test_a_hedge_wins_in_another_dialect(two, upstream, second_upstream, client,
     second_upstream.script(says(second))
     served = two(first, second, hedge="20ms")
     assert SDKS[client](served.port).ask(HELLO, True).text == "Hello there"
+
+
+def goes_on_with_calls(kind: str):
+    """As goes_on(), and behind the text there are two calls."""
+    def reply(request):
+        last = request.json["messages"][-1]
+        content = last["content"] if isinstance(last["content"], str) else last["content"][0]["text"]
+        at = 0
+        if last["role"] == "assistant":
+            assert TEXT.startswith(content), content
+            at = len(content)
+        elif "connection dropped" in content:
+            at = TEXT.index(content.split("without any remark:\n", 1)[1])
+        return as_stream(kind, parts_of(kind, [TEXT[at:][i:i + 7] for i in range(0, len(TEXT) - at, 7)]))
+    return reply
+
+
+@pytest.mark.parametrize("client", PATHS)
+@pytest.mark.parametrize("first", KINDS)
+@pytest.mark.parametrize("second", KINDS)
+def test_wherever_it_is_cut_the_client_has_a_legal_stream_and_the_whole_of_it_or_an_error(two, upstream, second_upstream, client, first, second):
+    parts = parts_of(first, WORDS[:9], thoughts=["Let me ", "see."])
+    served = two(first, second, retries=0)
+    told = 0
+    for cut in range(len(parts) + 1):
+        upstream.script(as_begun(first, parts[:cut]) + [Close()])
+        second_upstream.script(goes_on_with_calls(second))
+        answer = call(served.port, "POST", PATHS[client], request_of(client))
+        assert answer.status == 200, (cut, answer.body)
+        read = read_stream(client, answer.body)
+        if read.error is not None:
+            told += 1
+            assert TEXT.startswith(read.text), (cut, read.text)
+            continue
+        # A cut behind the finish leaves the answer of the first, which is whole.
+        ended = b"finish_reason\": \"tool" in parts[cut - 1] or cut > len(parts) - 3
+        assert read.text == ("".join(WORDS[:9]) if ended and len(second_upstream.requests) == 0 else TEXT), (cut, read.text)
+        assert read.calls == list(CALLS) and read.finish == "calls", (cut, read)
+        second_upstream.requests.clear()
+    assert told <= 2, told  # behind the very first words nothing can be proved
 
 
 def test_a_target_that_cannot_carry_it_is_passed_over(two, upstream, second_upstream):

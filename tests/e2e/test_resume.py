@@ -11,9 +11,10 @@ import pytest
 from clock import slow
 from fake_upstream import FakeUpstream
 from gateway import config_text, local_backend, openai_backend, timeouts
-from http_client import Connection, chat_body, open_stream, stream_chat
+from http_client import Connection, chat, chat_body, open_stream, stream_chat
 from replies import (LAST_CHUNK, Close, Hold, Pause, Repeat, Reply, Reset, Send, Silence, begun, chunk, delta, error, error_body, events, sse,
                      stream, usage_event)
+from simulated import Simulated
 
 pytestmark = pytest.mark.sanitized
 ENGLISH = "The sky is blue because of Rayleigh scattering: short waves are scattered more than long ones, so we see blue."
@@ -69,8 +70,8 @@ def continuing(text: str, form: str, echo: bool = False, usage: bool = False):
 
 @pytest.fixture
 def two(gateway, upstream, second_upstream):
-    def start(form: str = "continue_final_message", **route):
-        return gateway(config_text([openai_backend("a", upstream.port), openai_backend("b", second_upstream.port, resume=form)],
+    def start(form: str = "continue_final_message", aggregate: str = "auto", **route):
+        return gateway(config_text([openai_backend("a", upstream.port, aggregate=aggregate), openai_backend("b", second_upstream.port, resume=form)],
                                    [{"model": "*", "targets": [{"backend": "a", "model": "m-a"}, {"backend": "b", "model": "m-b"}], "retries": 0, **route}],
                                    defaults=timeouts(2, 0.4)))
     return start
@@ -137,8 +138,8 @@ def test_one_that_is_asked_to_repeat_the_end_goes_on_behind_it(two, upstream, se
     def answers(request) -> Reply:
         part, wish = request.json["messages"][-2:]
         assert (part["role"], wish["role"]) == ("assistant", "user") and text.startswith(part["content"])
-        anchor = part["content"][-40:]
-        assert wish["content"].endswith("\n" + anchor)
+        anchor = wish["content"].split("without any remark:\n", 1)[1]
+        assert part["content"].endswith(anchor) and min(40, len(part["content"])) <= len(anchor) < 60
         return stream(events(pieces(lead + anchor + text[len(part["content"]):], 2)))
 
     for at in (30, 44, len(text) - 3):
@@ -250,9 +251,50 @@ def test_the_rest_of_max_tokens_is_asked_for_and_usage_is_consistent(two, upstre
     got = stream_chat(served.port, chat_body(stream=True, max_tokens=200, stream_options={"include_usage": True}))
     seamless(got, ENGLISH)
     first_tokens = len(pieces(ENGLISH[:47]))
-    assert second_upstream.requests[-1].json["max_tokens"] == 200 - first_tokens
+    said_again = first_tokens - len(pieces(prefix_of(second_upstream.requests[-1], "prefix")))
+    assert second_upstream.requests[-1].json["max_tokens"] == 200 - first_tokens + said_again
     (usage,) = got.usages
-    assert usage["completion_tokens"] == first_tokens + 2 and usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
+    assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
+
+
+@pytest.mark.parametrize("form", ["prefix", "partial", "prefix_field", "continue_final_message", "assistant", "ask", "replay"])
+def test_a_limit_of_tokens_holds_over_a_resume_and_is_counted_exactly(gateway, tmp_path, form):
+    first = Simulated(tmp_path / "first", {"tokens": 120})
+    second = Simulated(tmp_path / "second", {"tokens": 120, "resume": [form] if form not in ("ask", "replay") else []})
+    try:
+        cuts = {f"cut{at}": at / 120 for at in (20, 33, 47, 58)}
+        served = gateway(config_text(
+            [openai_backend("a", first.port), openai_backend("b", second.port, resume=form)],
+            [{"model": name, "targets": [{"backend": "a", "model": f"fault:reset@{share:.3f}"}, {"backend": "b"}], "retries": 0} for name, share in cuts.items()],
+            defaults=timeouts(2, 0.4), breaker={"on": False}))
+        limit = {"max_tokens": 60, "stream": True, "stream_options": {"include_usage": True}}
+        (whole,) = [stream_chat(second.port, chat_body("Tell me", **limit))]
+        assert whole.finish_reasons == ["length"] and whole.usages[0]["completion_tokens"] == 60
+        for name in cuts:
+            got = stream_chat(served.port, chat_body("Tell me", model=name, **limit))
+            assert (got.text, got.finish_reasons, got.errors) == (whole.text, ["length"], []), name
+            (usage,) = got.usages
+            assert usage["completion_tokens"] == 60, name
+    finally:
+        first.stop()
+        second.stop()
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
+def test_an_answer_that_has_all_its_tokens_is_finished_at_once(two, upstream, second_upstream, streamed):
+    served = two("prefix", aggregate="on")
+    upstream.script(breaking(ENGLISH, 47, Reset()))
+    tokens = len(pieces(ENGLISH[:47]))
+    if streamed:
+        got = stream_chat(served.port, chat_body(stream=True, max_tokens=tokens, stream_options={"include_usage": True}))
+        assert (got.text, got.finish_reasons, got.done, got.errors) == (ENGLISH[:47], ["length"], 1, [])
+        assert got.usages[0]["completion_tokens"] == tokens
+    else:
+        got = chat(served.port, chat_body(max_tokens=tokens))
+        choice = got.json["choices"][0]
+        assert (choice["message"]["content"], choice["finish_reason"]) == (ENGLISH[:47], "length")
+        assert got.json["usage"]["completion_tokens"] == tokens
+    assert not second_upstream.requests
 
 
 def test_only_what_has_to_change_changes_in_the_body(two, upstream, second_upstream):

@@ -74,6 +74,10 @@ void note_text(StreamFacts& facts, std::string_view escaped) {
 
 // A block begins. Some servers give all of it at once.
 void note_block(Value block, StreamFacts& facts, Chunk& chunk) {
+  if (!facts.calls) {
+    facts.block_before_calls = facts.block;
+    facts.blocks_before_calls = facts.blocks;
+  }
   facts.block = block_of(block["type"].escaped());
   ++facts.blocks;
   if (facts.block == Block::kToolUse) {
@@ -345,7 +349,7 @@ Chunk MessagesFormat::read_event(std::string_view type, std::string_view data, S
   } else {
     chunk.kind = type.empty() ? Chunk::Kind::kGarbage : Chunk::Kind::kNoise;
   }
-  facts.tokens += chunk.token ? 1 : 0;
+  if (chunk.token) facts.count_token();
   return chunk;
 }
 

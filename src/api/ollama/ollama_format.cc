@@ -255,7 +255,7 @@ Chunk OllamaFormat::read_event(std::string_view, std::string_view data, StreamFa
     facts.text = std::string();
   }
   chunk.token = !said.text.escaped().empty() || !said.thinking.escaped().empty() || !said.calls.empty();
-  facts.tokens += chunk.token ? 1 : 0;
+  if (chunk.token) facts.count_token();
   if (line["done"].is_true()) {
     facts.choices.front().finish = true;
     chunk.usage = true;

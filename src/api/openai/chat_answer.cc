@@ -151,7 +151,7 @@ Chunk read_chunk(std::string_view data, StreamFacts& facts) {
         ondemand::object fields;
         if (choice.get_object().get(fields) || !read_choice(fields, facts, chunk)) return chunk;
       }
-      facts.tokens += chunk.token ? 1 : 0;
+      if (chunk.token) facts.count_token();
     } else if (key == "error") {
       if (is_void_error(value)) continue;
       chunk.kind = Chunk::Kind::kError;

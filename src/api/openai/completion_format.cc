@@ -272,7 +272,7 @@ Chunk CompletionFormat::read_event(std::string_view, std::string_view data, Stre
   }
   chunk.usage = static_cast<bool>(usage);
   facts.counted |= usage["completion_tokens"].integer().value_or(0) > 0;
-  facts.tokens += chunk.token ? 1 : 0;
+  if (chunk.token) facts.count_token();
   chunk.kind = choices || usage ? Chunk::Kind::kChunk : Chunk::Kind::kNoise;
   return chunk;
 }
