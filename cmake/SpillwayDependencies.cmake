@@ -14,6 +14,7 @@ find_package(benchmark REQUIRED)
 find_package(mimalloc 2 REQUIRED)
 find_package(CURL 7.88 REQUIRED)
 find_package(LibArchive 3.6 REQUIRED)
+find_package(ZLIB 1.2.13 REQUIRED)
 
 # llhttp comes as C sources. Strict mode has to be on the command line: the source tests the macro
 # before its own header gives it a default of 0.

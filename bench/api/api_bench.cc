@@ -4,7 +4,7 @@
 #include <string>
 
 #include "api/chat_request.h"
-#include "api/openai/chat_answer.h"
+#include "api/openai/chat_reader.h"
 #include "api/translate.h"
 #include "base/byte_buffer.h"
 
@@ -36,8 +36,10 @@ void read_one_chunk(benchmark::State& state) {
       R"("choices":[{"index":0,"delta":{"content":" token"},"finish_reason":null}]})";
   const std::string text = padded(data);
   StreamFacts facts;
+  facts.keeps_text = false;
+  const auto reader = chat_reader();
   for (auto _ : state) {
-    const Chunk chunk = read_chunk(std::string_view(text).substr(0, data.size()), facts);
+    const Chunk chunk = reader->read({}, std::string_view(text).substr(0, data.size()), facts, nullptr);
     if (!chunk.token) return state.SkipWithError("the chunk was not understood");
     benchmark::DoNotOptimize(chunk);
   }
@@ -50,7 +52,7 @@ void read_whole_answer(benchmark::State& state) {
       R"({"role":"assistant","content":"Hello there"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2}})";
   const std::string text = padded(body);
   for (auto _ : state) {
-    const Answer answer = read_answer(std::string_view(text).substr(0, body.size()));
+    const Answer answer = read_chat_answer(std::string_view(text).substr(0, body.size()), nullptr);
     if (answer.kind != Answer::Kind::kGood) return state.SkipWithError("the answer was not understood");
     benchmark::DoNotOptimize(answer);
   }
@@ -95,14 +97,16 @@ void translate_event(benchmark::State& state) {
           : R"({"id":"chatcmpl-123","object":"chat.completion.chunk","created":1700000000,"model":"deepseek-flash",)"
             R"("choices":[{"index":0,"delta":{"content":" token"},"finish_reason":null}]})";
   const std::string text = padded(data);
-  const auto reader = from.part_reader();
+  const auto reader = from.reader();
   const auto writer = to.writer({});
+  StreamFacts facts;
+  facts.keeps_text = false;
   Parts parts;
   std::string out;
   for (auto _ : state) {
     parts.clear();
     out.clear();
-    reader->read({}, std::string_view(text).substr(0, data.size()), parts);
+    reader->read({}, std::string_view(text).substr(0, data.size()), facts, &parts);
     for (const Part& part : parts) writer->append(out, part);
     if (out.empty()) return state.SkipWithError("nothing was written");
     benchmark::DoNotOptimize(out);

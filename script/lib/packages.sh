@@ -7,7 +7,7 @@ PACKAGES=(
   clang-19 lld-19 llvm-19 libclang-rt-19-dev clang-format-19 clang-tidy-19
   cmake ninja-build ccache
   # libraries
-  libboost1.81-dev libssl-dev libsimdjson-dev node-llhttp
+  libboost1.81-dev libssl-dev libsimdjson-dev node-llhttp zlib1g-dev
   nlohmann-json3-dev libtomlplusplus-dev libcli11-dev libfmt-dev libspdlog-dev libmimalloc-dev
   libgtest-dev libgmock-dev libbenchmark-dev
   # downloads of models, and the archives that some come in

@@ -9,6 +9,7 @@
 #include "api/json_check.h"
 #include "api/json_reading.h"
 #include "api/member_types.h"
+#include "api/thread_parser.h"
 #include "base/byte_buffer.h"
 
 namespace spillway::api {
@@ -138,7 +139,7 @@ class Decoder {
 
   error_code take_stream(ondemand::value value) {
     std::tie(request_.stream_begin, request_.stream_end) = place_of(value);
-    if (is_null(value)) return check(value, 1);
+    if (value.raw_json_token().starts_with("null")) return check(value, 1);
     const auto error = value.get_bool().get(request_.stream);
     if (error != simdjson::INCORRECT_TYPE) return error;
     refused_ = invalid_request("\"stream\" has to be true or false", "stream");

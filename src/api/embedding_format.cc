@@ -41,7 +41,10 @@ class EmbeddingWriter final : public StreamWriter {
   void go_on_from(const StreamFacts&) override {}
   void append(std::string&, const Part& part) override {
     if (part.kind == PartKind::kStart && !part.name.empty()) model_ = part.name;
-    if (part.kind == PartKind::kEmbedding) vectors_.push_back(part.text);
+    if (part.kind == PartKind::kEmbedding) {
+      held_ += part.text.size();
+      vectors_.push_back(part.text);
+    }
     if (part.kind == PartKind::kUsage) tokens_ = std::max<std::int64_t>(part.usage.input, 0);
   }
   void end(std::string& out) override {
@@ -71,6 +74,7 @@ class EmbeddingWriter final : public StreamWriter {
     out += "}";
   }
   void fail(std::string& out, const ApiError& error) override { out += render_error(Dialect::kOpenAi, error); }
+  [[nodiscard]] std::size_t held() const override { return held_; }
   std::string keep_alive() override { return {}; }
   std::string note(std::string_view) override { return {}; }
 
@@ -79,16 +83,13 @@ class EmbeddingWriter final : public StreamWriter {
   bool ollamas_;
   std::string model_;  // escaped
   std::vector<std::string> vectors_;
+  std::size_t held_ = 0;
   std::int64_t tokens_ = 0;
 };
 
-class WholeText final : public Assembler {
+class EmbeddingRules final : public AnswerRules {
  public:
-  void feed(std::string_view events) override { text_ += events; }
-  [[nodiscard]] std::string answer() const override { return text_; }
-
- private:
-  std::string text_;
+  void add(Value event, JsonDraft& answer) override { answer.merge(JsonDraft::kRoot, event); }
 };
 
 }  // namespace
@@ -137,7 +138,7 @@ Refusal EmbeddingFormat::write_request(const Conversation& chat, const Recipient
   return std::nullopt;
 }
 
-Answer EmbeddingFormat::read_answer(std::string_view body) const {
+Answer EmbeddingFormat::read_answer(std::string_view body, Parts* parts) const {
   Answer answer;
   JsonTree tree;
   if (!tree.parse(without_white_space_behind(body))) return answer;
@@ -147,27 +148,23 @@ Answer EmbeddingFormat::read_answer(std::string_view body) const {
     answer.kind = list.empty() ? Answer::Kind::kEmpty : Answer::Kind::kGood;
   } else if (object["error"]) {
     answer.kind = Answer::Kind::kError;
-    answer.error = read_error(body);
+    answer.error = error_of(object["error"]);
   }
-  return answer;
-}
-
-void EmbeddingFormat::read_parts(std::string_view body, Parts& out) const {
-  JsonTree tree;
-  if (!tree.parse(without_white_space_behind(body))) return;
-  const Value object = tree.root();
-  out.push_back({.kind = PartKind::kStart, .name = std::string(object["model"].escaped())});
-  for (const Value one : object[is_ollamas() ? "embeddings" : "data"])
-    out.push_back({.kind = PartKind::kEmbedding, .text = std::string((is_ollamas() ? one : one["embedding"]).raw())});
+  if (parts == nullptr || answer.kind != Answer::Kind::kGood) return answer;
+  parts->push_back({.kind = PartKind::kStart, .name = std::string(object["model"].escaped())});
+  for (const Value one : list)
+    parts->push_back(
+        {.kind = PartKind::kEmbedding, .text = std::string((is_ollamas() ? one : one["embedding"]).raw())});
   Usage usage;
   usage.input = (is_ollamas() ? object["prompt_eval_count"] : object["usage"]["prompt_tokens"]).integer().value_or(-1);
-  out.push_back({.kind = PartKind::kUsage, .usage = usage});
+  parts->push_back({.kind = PartKind::kUsage, .usage = usage});
+  return answer;
 }
 
 std::unique_ptr<StreamWriter> EmbeddingFormat::writer(WriterSettings settings) const {
   return std::make_unique<EmbeddingWriter>(std::move(settings), is_ollamas());
 }
 
-std::unique_ptr<Assembler> EmbeddingFormat::assembler() const { return std::make_unique<WholeText>(); }
+std::unique_ptr<AnswerRules> EmbeddingFormat::rules() const { return std::make_unique<EmbeddingRules>(); }
 
 }  // namespace spillway::api

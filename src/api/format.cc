@@ -12,9 +12,9 @@ namespace spillway::api {
 
 namespace {
 
-class NoReader final : public PartReader {
+class NoReader final : public EventReader {
  public:
-  void read(std::string_view, std::string_view, Parts&) override {}
+  Chunk read(std::string_view, std::string_view, StreamFacts&, Parts*) override { return {}; }
 };
 
 }  // namespace
@@ -22,10 +22,8 @@ class NoReader final : public PartReader {
 Refusal Format::write_request(const Conversation&, const Recipient&, std::string&, std::vector<std::string>&) const {
   return invalid_request("no Backend is asked so");
 }
-Chunk Format::read_event(std::string_view, std::string_view, StreamFacts&) const { return {}; }
-Answer Format::read_answer(std::string_view) const { return {}; }
-std::unique_ptr<PartReader> Format::part_reader() const { return std::make_unique<NoReader>(); }
-void Format::read_parts(std::string_view, Parts&) const {}
+std::unique_ptr<EventReader> Format::reader() const { return std::make_unique<NoReader>(); }
+Answer Format::read_answer(std::string_view, Parts*) const { return {}; }
 
 std::string Format::missing_before(const Chunk&, const StreamFacts&) const { return {}; }
 

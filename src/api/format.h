@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "api/assembler.h"
 #include "api/chat_request.h"
 #include "api/conversation.h"
 #include "api/endpoint.h"
@@ -18,15 +19,20 @@
 namespace spillway::api {
 
 // How the events of a stream are told apart.
-enum class Framing { kSse, kNdjson };
+enum class Framing {
+  kSse,
+  kNdjson,
+  kWhole,  // one JSON text
+};
 
-// Takes the events of one stream apart, one after the other.
-class PartReader {
+// Reads the events of one stream, one after the other: the only place that looks into them, whatever becomes of the
+// answer. What cannot be read is kGarbage for all; nothing is thrown, and no depth or size is too much for it.
+class EventReader {
  public:
-  virtual ~PartReader() = default;
-  // `type`: the event's, of SSE. `data` needs ByteBuffer::kPadding readable bytes behind it. Appends to `out`; what is
-  // no part of an answer adds nothing.
-  virtual void read(std::string_view type, std::string_view data, Parts& out) = 0;
+  virtual ~EventReader() = default;
+  // `type`: the event's, of SSE. Adds to `facts`; to `parts` too, unless they are null: what is no part of an answer
+  // adds nothing.
+  virtual Chunk read(std::string_view type, std::string_view data, StreamFacts& facts, Parts* parts) = 0;
 };
 
 // What is known of the Backend that a request is written for.
@@ -63,23 +69,14 @@ class StreamWriter {
   virtual void fail(std::string& out, const ApiError& error) = 0;
   // Something that keeps the connection alive, and is no part of the answer. Empty: there is no such thing.
   [[nodiscard]] virtual std::string keep_alive() = 0;
+  // Bytes of the answer that it keeps.
+  [[nodiscard]] virtual std::size_t held() const { return 0; }
   // A note that clients skip. Empty: there is no such thing.
   [[nodiscard]] virtual std::string note(std::string_view json) = 0;
 };
 
-// A whole answer out of the events of a stream.
-class Assembler {
- public:
-  virtual ~Assembler() = default;
-  // Whole events; what is no part of an answer is skipped.
-  virtual void feed(std::string_view events) = 0;
-  // The answer so far, as JSON text.
-  [[nodiscard]] virtual std::string answer() const = 0;
-};
-
 // One for each Endpoint, without state; see format_of(). What an endpoint has not (a stream, Backends that are asked
-// so) is as here: nothing is read, nothing can be written. Texts that are read need ByteBuffer::kPadding readable bytes
-// behind them.
+// so) is as here: nothing is read, nothing can be written.
 class Format {
  public:
   constexpr Format(Endpoint endpoint, Framing framing) : endpoint_(endpoint), framing_(framing) {}
@@ -89,7 +86,7 @@ class Format {
   [[nodiscard]] Dialect dialect() const { return row_of(endpoint_).dialect; }
   [[nodiscard]] Framing framing() const { return framing_; }
   [[nodiscard]] std::string_view content_type() const {
-    return framing_ == Framing::kSse ? "text/event-stream" : "application/x-ndjson";
+    return framing_ == Framing::kNdjson ? "application/x-ndjson" : "text/event-stream";
   }
 
   // Checks the whole body, and notes what Spillway has to know of it. Status 400 names the field or the place.
@@ -107,17 +104,16 @@ class Format {
   // The answer to a request that asks for nothing (ChatRequest::empty).
   [[nodiscard]] virtual std::string nothing(const WriterSettings& settings) const;
 
-  // One event; `facts` of the stream so far.
-  virtual Chunk read_event(std::string_view type, std::string_view data, StreamFacts& facts) const;
-  // What a client needs before an event that read_event() saw, and the Backend left out. Mostly empty.
+  // For the events of one stream.
+  [[nodiscard]] virtual std::unique_ptr<EventReader> reader() const;
+  // What a client needs before an event that a reader saw, and the Backend left out. Mostly empty.
   [[nodiscard]] virtual std::string missing_before(const Chunk& chunk, const StreamFacts& facts) const;
-  [[nodiscard]] virtual Answer read_answer(std::string_view body) const;
+  // A whole answer; its parts too, unless they are null.
+  virtual Answer read_answer(std::string_view body, Parts* parts) const;
 
-  [[nodiscard]] virtual std::unique_ptr<PartReader> part_reader() const;
-  // The parts of a whole answer, which read_answer() found good.
-  virtual void read_parts(std::string_view body, Parts& out) const;
   [[nodiscard]] virtual std::unique_ptr<StreamWriter> writer(WriterSettings settings) const = 0;
-  [[nodiscard]] virtual std::unique_ptr<Assembler> assembler() const = 0;
+  // For what writer() writes, and for a Backend's stream in this Format.
+  [[nodiscard]] virtual std::unique_ptr<AnswerRules> rules() const = 0;
 
  private:
   Endpoint endpoint_;

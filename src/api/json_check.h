@@ -9,11 +9,9 @@
 #include <unordered_set>
 
 #include "api/error.h"
+#include "api/json_tree.h"
 
 namespace spillway::api {
-
-// JSON nested deeper than this is refused.
-inline constexpr int kMaxDepth = 128;
 
 // A member of an object stands twice: no error of simdjson's.
 inline constexpr simdjson::error_code kTwice = simdjson::NUM_ERROR_CODES;

@@ -3,20 +3,21 @@
 #include <simdjson.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <charconv>
+#include <cstring>
+#include <span>
 
 #include "api/json_check.h"
-#include "api/json_reading.h"
-#include "base/byte_buffer.h"
+#include "api/thread_parser.h"
 #include "base/json_text.h"
 
 namespace spillway::api {
 
-namespace ondemand = simdjson::ondemand;
-using simdjson::error_code;
-
 namespace {
+
+constexpr std::size_t kKeptNodes = 1u << 16;
 
 // simdjson looks at escapes only where a text is decoded; here it goes on as it stands. Half of a surrogate pair may
 // stand alone: the other half comes with the next event.
@@ -33,128 +34,150 @@ bool has_good_escapes(std::string_view token) {
   return true;
 }
 
+bool is_white(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
+
 }  // namespace
 
-class JsonTreeBuilder {
- public:
-  JsonTreeBuilder(JsonTree& tree, ondemand::document& document, std::string_view text)
-      : tree_(tree), document_(document), text_(text) {}
-
-  error_code add(ondemand::value value, std::string_view key, int depth) {
-    using Type = JsonTree::Type;
-    if (depth > kMaxDepth) return simdjson::DEPTH_ERROR;
-    ondemand::json_type type{};
-    if (const auto error = value.type().get(type)) return error;
-    const auto at = static_cast<std::uint32_t>(tree_.nodes_.size());
-    tree_.nodes_.push_back({without_white_space_behind(value.raw_json_token()), key, at + 1, Type::kNull});
-    Type kind = Type::kNull;
-    switch (type) {
-      case ondemand::json_type::object: {
-        kind = Type::kObject;
-        ondemand::object object;
-        if (const auto error = value.get_object().get(object)) return error;
-        if (const auto error = add_members(object, depth)) return error;
-        break;
-      }
-      case ondemand::json_type::array: {
-        kind = Type::kArray;
-        ondemand::array array;
-        if (const auto error = value.get_array().get(array)) return error;
-        for (auto element : array) {
-          ondemand::value inner;
-          if (const auto error = element.get(inner)) return error;
-          if (const auto error = add(inner, {}, depth + 1)) return error;
+// One pass over the places that simdjson found: marks, and where texts, numbers and words begin. What it works with is
+// in locals, since this is done for each token of each answer.
+JsonTree::Found JsonTree::walk(std::span<const std::uint32_t> places) {
+  enum class At : std::uint8_t { kValue, kFirstElement, kFirstKey, kKey, kBehindValue };
+  if (nodes_.size() < places.size()) nodes_.resize(places.size());
+  const std::string_view text = text_;
+  const char* const bytes = text.data();
+  const bool has_escapes = std::memchr(bytes, '\\', text.size()) != nullptr;
+  Node* const nodes = nodes_.data();
+  const std::size_t count = places.size();
+  std::array<std::uint32_t, kMaxDepth> open;  // nodes
+  std::size_t depth = 0;
+  std::uint32_t used = 0;
+  std::uint32_t key = 0;
+  std::uint32_t key_size = 0;
+  At at = At::kValue;
+  // The end of what begins at a place: before the next, without the white space between them.
+  const auto end_of = [&](std::size_t place) {
+    std::size_t end = place + 1 < count ? places[place + 1] : text.size();
+    while (end > places[place] + 1 && is_white(bytes[end - 1])) --end;
+    return end;
+  };
+  // The inside of the text at a place; false: it is none.
+  const auto is_text = [&](std::size_t place, std::size_t end) {
+    const std::size_t begin = places[place];
+    if (end - begin < 2 || bytes[end - 1] != '"') return false;
+    return !has_escapes || has_good_escapes(text.substr(begin, end - begin));
+  };
+  for (std::size_t place = 0; place < count; ++place) {
+    const std::uint32_t begin = places[place];
+    const char c = bytes[begin];
+    bool ends_value = false;
+    switch (at) {
+      case At::kBehindValue: {
+        Node& outer = nodes[open[depth - 1]];
+        const bool in_object = outer.type == Type::kObject;
+        if (c == ',') {
+          at = in_object ? At::kKey : At::kValue;
+          continue;
         }
+        if (c != (in_object ? '}' : ']')) return Found::kNothing;
+        ends_value = true;
         break;
       }
-      case ondemand::json_type::string: {
-        kind = Type::kString;
-        ondemand::raw_json_string ignored;  // takes the value, so that the walk goes on behind it
-        if (const auto error = value.get_raw_json_string().get(ignored)) return error;
-        if (!has_good_escapes(tree_.nodes_[at].raw)) return simdjson::STRING_ERROR;
-        break;
+      case At::kFirstKey:
+        if (c == '}') {
+          ends_value = true;
+          break;
+        }
+        [[fallthrough]];
+      case At::kKey: {
+        const std::size_t end = end_of(place);
+        if (c != '"' || !is_text(place, end) || ++place == count || bytes[places[place]] != ':') return Found::kNothing;
+        key = begin + 1;
+        key_size = static_cast<std::uint32_t>(end - begin - 2);
+        if (has_escapes && std::memchr(bytes + key, '\\', key_size) != nullptr) {
+          keys_.push_back(json::unescaped(text.substr(key, key_size)));
+          key = static_cast<std::uint32_t>(keys_.size() - 1);
+          key_size = kKeyApart;
+        }
+        at = At::kValue;
+        continue;
       }
-      case ondemand::json_type::number: {
-        kind = Type::kNumber;
-        double ignored = 0;
-        (void)value.get_double().get(ignored);
-        if (!is_number(tree_.nodes_[at].raw)) return simdjson::NUMBER_ERROR;
-        break;
-      }
-      case ondemand::json_type::boolean: {
-        kind = Type::kBoolean;
-        bool ignored = false;
-        if (const auto error = value.get_bool().get(ignored)) return error;
-        break;
-      }
-      case ondemand::json_type::null: {
-        bool ignored = false;
-        if (const auto error = value.is_null().get(ignored)) return error;
+      case At::kFirstElement:
+        if (c == ']') {
+          ends_value = true;
+          break;
+        }
+        [[fallthrough]];
+      case At::kValue: {
+        Node& node = nodes[used];
+        node = {begin, 1, key, key_size, used + 1, Type::kNull};
+        key_size = 0;
+        if (c == '{' || c == '[') {
+          if (depth == open.size()) return Found::kNothing;
+          node.type = c == '{' ? Type::kObject : Type::kArray;
+          at = c == '{' ? At::kFirstKey : At::kFirstElement;
+          open[depth++] = used++;
+          continue;
+        }
+        ++used;
+        const std::size_t end = end_of(place);
+        node.size = static_cast<std::uint32_t>(end - begin);
+        if (c == '"') {
+          if (!is_text(place, end)) return Found::kNothing;
+          node.type = Type::kString;
+        } else {
+          const Type type = type_of_word(text.substr(begin, end - begin));
+          if (type == Type::kMissing) return Found::kNothing;
+          node.type = type;
+        }
+        at = At::kBehindValue;
         break;
       }
     }
-    close(at, kind);
-    return simdjson::SUCCESS;
-  }
-
-  error_code add_members(ondemand::object object, int depth) {
-    for (auto field : object) {
-      ondemand::raw_json_string raw_key;
-      std::string_view name;
-      if (const auto error = field.key().get(raw_key)) return error;
-      const char* const begin = raw_key.raw();
-      if (const auto error = field.unescaped_key().get(name)) return error;
-      // Without an escape it stands so in the text, which outlives what simdjson has decoded.
-      const auto offset = static_cast<std::size_t>(begin - text_.data());
-      if (text_.substr(offset, name.size()) == name) {
-        name = text_.substr(offset, name.size());
-      } else {
-        name = tree_.keys_.emplace_back(name);
-      }
-      ondemand::value inner;
-      if (const auto error = field.value().get(inner)) return error;
-      if (const auto error = add(inner, name, depth + 1)) return error;
+    if (ends_value) {
+      Node& closed = nodes[open[--depth]];
+      closed.end = used;
+      closed.size = begin + 1 - closed.begin;
+      at = At::kBehindValue;
     }
-    return simdjson::SUCCESS;
+    if (depth > 0) continue;
+    used_ = used;
+    if (place + 1 < count) return bytes[places[place + 1]] == '{' ? Found::kSeveral : Found::kNothing;
+    return nodes[0].type == Type::kObject ? Found::kObject : Found::kOther;
   }
+  return Found::kNothing;
+}
 
-  // What began at node `at` has been walked.
-  void close(std::uint32_t at, JsonTree::Type kind) {
-    JsonTree::Node& node = tree_.nodes_[at];
-    node.type = kind;
-    node.end = static_cast<std::uint32_t>(tree_.nodes_.size());
-    if (kind != JsonTree::Type::kArray && kind != JsonTree::Type::kObject) return;
-    const char mark = kind == JsonTree::Type::kArray ? ']' : '}';
-    const auto begin = static_cast<std::size_t>(node.raw.data() - text_.data());
-    const char* behind = nullptr;
-    std::size_t end =
-        document_.current_location().get(behind) ? text_.size() : static_cast<std::size_t>(behind - text_.data());
-    while (end > begin + 1 && text_[end - 1] != mark) --end;
-    node.raw = text_.substr(begin, end - begin);
+// kMissing: it is none.
+JsonTree::Type JsonTree::type_of_word(std::string_view word) {
+  const auto begins_with_digit = word.front() == '-' || (word.front() >= '0' && word.front() <= '9');
+  if (word == "null") return Type::kNull;
+  if (word == "true" || word == "false") return Type::kBoolean;
+  if (begins_with_digit && is_number(word)) return Type::kNumber;
+  if (word != "NaN" && word != "Infinity" && word != "-Infinity") return Type::kMissing;
+  no_numbers_.emplace_back(static_cast<std::uint32_t>(word.data() - text_.data()), word.size());
+  return Type::kNull;
+}
+
+JsonTree::Found JsonTree::look_at(std::string_view text) {
+  if (nodes_.size() > kKeptNodes) nodes_ = {};
+  for (text_ = text;;) {
+    used_ = 0;
+    keys_.clear();
+    no_numbers_.clear();
+    ThreadStructure places;
+    const Found found = places.find(text_) ? walk(places.view()) : Found::kNothing;
+    const bool is_sound = found == Found::kObject || found == Found::kOther;
+    if (!is_sound) used_ = 0;
+    if (!is_sound || no_numbers_.empty()) return found;
+    std::string mended;
+    std::size_t done = 0;
+    for (const auto& [begin, size] : no_numbers_) {
+      mended.append(text_, done, begin - done).append("null");
+      done = begin + size;
+    }
+    mended.append(text_, done);
+    text_ = mended_ = std::move(mended);
   }
-
- private:
-  JsonTree& tree_;
-  ondemand::document& document_;
-  std::string_view text_;
-};
-
-bool JsonTree::parse(std::string_view text) {
-  nodes_.clear();
-  keys_.clear();
-  ThreadParser parser;
-  ondemand::document document;
-  ondemand::object object;
-  if (!open_object(parser, text, document, object)) return false;
-  const std::size_t begin = text.find('{');
-  nodes_.push_back({text.substr(begin), {}, 0, Type::kObject});
-  JsonTreeBuilder builder(*this, document, text);
-  if (builder.add_members(object, 0) || document.current_location().error() != simdjson::OUT_OF_BOUNDS) {
-    nodes_.clear();
-    return false;
-  }
-  builder.close(0, Type::kObject);
-  return true;
 }
 
 std::string JsonTree::Value::text() const { return json::unescaped(escaped()); }

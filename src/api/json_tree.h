@@ -2,26 +2,36 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace spillway::api {
 
-// Nothing is copied: the text has to outlive the tree. Parsed by simdjson; can be used again, and keeps its room.
+// JSON nested deeper than this is refused, wherever it comes from.
+inline constexpr int kMaxDepth = 128;
+
+// The one reader of JSON that others wrote. simdjson finds where things stand (and that it is UTF-8, and each text is
+// closed); here they are walked, without recursion. Nothing is copied: the text has to outlive the tree. Numbers and
+// texts are not interpreted before somebody asks. NaN, Infinity and -Infinity, which Python's json writes, are null.
+// Can be used again, and keeps its room.
 class JsonTree {
  public:
   enum class Type : std::uint8_t { kMissing, kNull, kBoolean, kNumber, kString, kArray, kObject };
 
  private:
   struct Node {
-    std::string_view raw;
-    std::string_view key;
+    std::uint32_t begin = 0;  // of its JSON text
+    std::uint32_t size = 0;
+    std::uint32_t key = 0;  // where its name begins; with kKeyApart in `key_size` it is one of keys_
+    std::uint32_t key_size = 0;
     std::uint32_t end = 0;  // the node behind it and all that it holds
     Type type = Type::kNull;
   };
+  static constexpr std::uint32_t kKeyApart = 1u << 31;
 
  public:
   // A place in the tree, or kMissing; as cheap as a pointer. Valid until the next parse().
@@ -34,20 +44,22 @@ class JsonTree {
     // There is something other than null.
     explicit operator bool() const { return type() > Type::kNull; }
     [[nodiscard]] bool is(Type type) const { return this->type() == type; }
-    [[nodiscard]] bool is_true() const { return type() == Type::kBoolean && node().raw == "true"; }
+    [[nodiscard]] bool is_true() const { return type() == Type::kBoolean && node().size == 4; }
 
     // Its JSON text; empty where it is missing.
-    [[nodiscard]] std::string_view raw() const { return tree_ == nullptr ? std::string_view() : node().raw; }
+    [[nodiscard]] std::string_view raw() const {
+      return tree_ == nullptr ? std::string_view() : tree_->text_.substr(node().begin, node().size);
+    }
     // Of a string: what stands between its quotes, with its escapes. Empty for anything else.
     [[nodiscard]] std::string_view escaped() const {
-      return type() == Type::kString ? node().raw.substr(1, node().raw.size() - 2) : std::string_view();
+      return type() == Type::kString ? tree_->text_.substr(node().begin + 1, node().size - 2) : std::string_view();
     }
     // Of a string: decoded. Empty for anything else.
     [[nodiscard]] std::string text() const;
     // A whole number that fits; nothing for anything else.
     [[nodiscard]] std::optional<std::int64_t> integer() const;
     // Its name, where it is a member of an object.
-    [[nodiscard]] std::string_view key() const { return tree_ == nullptr ? std::string_view() : node().key; }
+    [[nodiscard]] std::string_view key() const { return tree_ == nullptr ? std::string_view() : tree_->key_of(node()); }
 
     // Of an object: the member of that name. Missing for anything else.
     Value operator[](std::string_view name) const;
@@ -79,15 +91,38 @@ class JsonTree {
     std::uint32_t index_ = 0;
   };
 
-  // `text` needs ByteBuffer::kPadding readable bytes behind it. False: it is not one JSON text.
-  bool parse(std::string_view text);
-  [[nodiscard]] Value root() const { return nodes_.empty() ? Value() : Value(*this, 0); }
+  // What a text is.
+  enum class Found : std::uint8_t {
+    kNothing,  // not JSON, or too deep
+    kObject,
+    kOther,    // JSON of another kind
+    kSeveral,  // an object, and more behind it that begins another one
+  };
+  Found look_at(std::string_view text);
+  // False: it is not one JSON object.
+  bool parse(std::string_view text) {
+    const bool is_object = look_at(text) == Found::kObject;
+    if (!is_object) used_ = 0;
+    return is_object;
+  }
+  // After kObject and kOther.
+  [[nodiscard]] Value root() const { return used_ == 0 ? Value() : Value(*this, 0); }
 
  private:
-  friend class JsonTreeBuilder;
+  Found walk(std::span<const std::uint32_t> places);
+  Type type_of_word(std::string_view word);
 
-  std::vector<Node> nodes_;
-  std::deque<std::string> keys_;  // that have escapes in the text
+  [[nodiscard]] std::string_view key_of(const Node& node) const {
+    if ((node.key_size & kKeyApart) != 0) return keys_[node.key];
+    return text_.substr(node.key, node.key_size);
+  }
+
+  std::string_view text_;
+  std::vector<Node> nodes_;                                          // room for as many as there were at most
+  std::uint32_t used_ = 0;                                           // of them
+  std::vector<std::string> keys_;                                    // that have escapes in the text
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> no_numbers_;  // places of NaN and the like
+  std::string mended_;                                               // the text without them
 };
 
 }  // namespace spillway::api

@@ -1,104 +1,70 @@
 #include "api/stream.h"
 
-#include <simdjson.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "api/json_reading.h"
-#include "base/byte_buffer.h"
+#include "base/json_text.h"
 
 namespace spillway::api {
 
-namespace ondemand = simdjson::ondemand;
-using ondemand::json_type;
-
 namespace {
 
-constexpr std::size_t kMaxErrorText = 300;  // characters of a Backend's own words that are kept
+constexpr std::size_t kMaxErrorText = 300;  // bytes of a Backend's own words that are kept
+constexpr std::size_t kEscape = 6;          // \ud83d
 
 // A text, or a whole number written out; empty for anything else.
-std::string short_text(ondemand::value value) {
-  json_type type{};
-  std::string_view text;
-  if (value.type().get(type)) return {};
-  if (type == json_type::number) {
-    std::int64_t number = 0;
-    return value.get_int64().get(number) ? std::string() : std::to_string(number);
-  }
-  if (type != json_type::string || value.get_string().get(text)) return {};
-  return std::string(text.substr(0, kMaxErrorText));
+std::string short_text(JsonTree::Value value) {
+  if (const auto number = value.integer()) return std::to_string(*number);
+  // Only what is kept is decoded; an escape has at most six bytes for each that it stands for.
+  return json::unescaped(value.escaped().substr(0, kMaxErrorText * kEscape)).substr(0, kMaxErrorText);
 }
 
-void read_error_members(ondemand::object object, UpstreamError& error) {
-  for (auto field : object) {
-    std::string_view key;
-    ondemand::value member;
-    if (field.unescaped_key().get(key) || field.value().get(member)) return;
-    if (key == "message") {
-      error.message = short_text(member);
-    } else if (key == "type") {
-      error.type = short_text(member);
-    } else if (key == "code") {
-      error.code = short_text(member);
-    }
-  }
+// Does it end with the first half of a surrogate pair? Its other half comes with the next event.
+bool ends_with_half(std::string_view escaped) {
+  if (escaped.size() < kEscape) return false;
+  const std::string_view last = escaped.substr(escaped.size() - kEscape);
+  if (last[0] != '\\' || last[1] != 'u' || (last[2] != 'd' && last[2] != 'D')) return false;
+  if (std::string_view("89abAB").find(last[3]) == std::string_view::npos) return false;
+  std::size_t marks = 0;  // "\\\\ud83d" is a backslash and text
+  while (marks < escaped.size() - kEscape && escaped[escaped.size() - kEscape - 1 - marks] == '\\') ++marks;
+  return marks % 2 == 0;
 }
 
 }  // namespace
 
-bool carries_something(ondemand::value value) {
-  json_type type{};
-  if (value.type().get(type)) return false;
-  if (type == json_type::string) return !value.raw_json_token().starts_with("\"\"");
-  bool empty = true;
-  if (type == json_type::array) {
-    ondemand::array array;
-    return !value.get_array().get(array) && !array.is_empty().get(empty) && !empty;
-  }
-  if (type == json_type::object) {
-    ondemand::object object;
-    return !value.get_object().get(object) && !object.is_empty().get(empty) && !empty;
-  }
-  return false;
+UpstreamError error_of(JsonTree::Value value) {
+  if (value.is(JsonTree::Type::kString)) return {short_text(value), {}, {}};
+  return {short_text(value["message"]), short_text(value["type"]), short_text(value["code"])};
 }
 
-bool is_null(ondemand::value value) {
-  json_type type{};
-  return value.type().get(type) || type == json_type::null;
-}
-
-UpstreamError error_of(ondemand::value value) {
-  UpstreamError error;
-  json_type type{};
-  std::string_view text;
-  ondemand::object object;
-  if (value.type().get(type)) return error;
-  if (type == json_type::string) {
-    if (!value.get_string().get(text)) error.message = text.substr(0, kMaxErrorText);
-  } else if (type == json_type::object && !value.get_object().get(object)) {
-    read_error_members(object, error);
-  }
-  return error;
-}
-
-bool is_void_error(ondemand::value value) {
-  json_type type{};
-  bool flag = false;
-  if (value.type().get(type)) return true;
-  if (type == json_type::null) return true;
-  if (type == json_type::boolean) return !value.get_bool().get(flag) && !flag;
-  return type != json_type::number && !carries_something(value);
-}
-
-bool open_object(ThreadParser& parser, std::string_view text, ondemand::document& document, ondemand::object& object) {
-  const simdjson::padded_string_view padded(text.data(), text.size(), text.size() + ByteBuffer::kPadding);
-  return !parser->iterate(padded).get(document) && !document.get_object().get(object);
+bool is_void_error(JsonTree::Value value) {
+  if (value.is(JsonTree::Type::kBoolean)) return !value.is_true();
+  return !value.is(JsonTree::Type::kNumber) && !carries_something(value);
 }
 
 std::string_view without_white_space_behind(std::string_view text) {
   const std::size_t last = text.find_last_not_of(" \t\r\n");
   return text.substr(0, last == std::string_view::npos ? 0 : last + 1);
+}
+
+void StreamFacts::add_text(std::string_view escaped) {
+  if (calls || escaped.empty() || !keeps_text) return;
+  if (!half.empty() || ends_with_half(escaped)) {
+    std::string joined = std::exchange(half, {});
+    joined += escaped;
+    if (ends_with_half(joined)) {
+      half = joined.substr(joined.size() - kEscape);
+      joined.resize(joined.size() - kEscape);
+    }
+    text += json::unescaped(joined);
+  } else {
+    text += json::unescaped(escaped);
+  }
+  if (text.size() > kMaxText) {
+    opaque = true;
+    text = std::string();
+  }
 }
 
 void StreamFacts::take_back_calls() {
@@ -113,21 +79,16 @@ bool StreamFacts::finished() const {
 }
 
 UpstreamError read_error(std::string_view body) {
-  UpstreamError error;
-  ThreadParser parser;
-  ondemand::document document;
-  ondemand::object object;
-  if (!open_object(parser, body, document, object)) return error;
-  ondemand::value value;
-  json_type type{};
-  if (!object["error"].get(value) && !value.type().get(type) && type != json_type::null) return error_of(value);
-  if (!object.reset().error()) read_error_members(object, error);
-  return error;
+  JsonTree tree;
+  if (!tree.parse(body)) return {};
+  const JsonTree::Value error = tree.root()["error"];
+  return error_of(error ? error : tree.root());
 }
 
 bool is_json(std::string_view body) {
-  simdjson::dom::parser parser;
-  return !parser.parse(body.data(), body.size(), /*realloc_if_needed=*/false).error();
+  JsonTree tree;
+  const JsonTree::Found found = tree.look_at(body);
+  return found == JsonTree::Found::kObject || found == JsonTree::Found::kOther;
 }
 
 }  // namespace spillway::api

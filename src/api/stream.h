@@ -8,7 +8,7 @@
 
 namespace spillway::api {
 
-// What a stream has shown so far. Format::read_event() adds to it.
+// What a stream has shown so far. An EventReader adds to it.
 struct StreamFacts {
   struct Choice {
     std::int64_t index = 0;
@@ -17,8 +17,9 @@ struct StreamFacts {
     bool tool_calls = false;
     bool function_call = false;  // the form before tool_calls
   };
-  static constexpr std::size_t kMaxChoices = 128;    // OpenAI's greatest n
-  static constexpr std::size_t kMaxText = 1u << 20;  // bytes; a longer answer is not continued
+  static constexpr std::size_t kMaxChoices = 128;      // OpenAI's greatest n
+  static constexpr std::size_t kMaxText = 1u << 20;    // bytes; a longer answer is not continued
+  static constexpr std::size_t kMaxCalls = 16u << 20;  // bytes; more is garbage
 
   // Of the first event that has an id.
   std::string id;
@@ -35,15 +36,21 @@ struct StreamFacts {
   // Of Anthropic's stream: the content block that is open.
   enum class Block : std::uint8_t { kNone, kText, kThinking, kToolUse, kOther };
   Block block = Block::kNone;
-  std::int64_t blocks = 0;  // how many have begun
+  std::int64_t blocks = 0;        // how many have begun
+  std::int64_t block_index = -1;  // what the latest says is its index
   std::int64_t input_tokens = 0;
+  bool keeps_text = true;        // `text` and `token_ends`: wanted
+  std::string half = {};         // of a surrogate pair, whose other half has to come: no part of `text` yet
+  std::uint64_t call_bytes = 0;  // of tool calls, as they came; see kMaxCalls
   // As they were before the first tool call.
   Block block_before_calls = Block::kNone;
   std::int64_t blocks_before_calls = 0;
 
+  // More of the content; `escaped`: as between the quotes of a JSON string.
+  void add_text(std::string_view escaped);
   void count_token() {
     ++tokens;
-    if (token_ends.size() < kMaxText) token_ends.push_back(static_cast<std::uint32_t>(text.size()));
+    if (keeps_text && token_ends.size() < kMaxText) token_ends.push_back(static_cast<std::uint32_t>(text.size()));
   }
 
   // The first tool call, and what came behind it, was not passed on.
@@ -93,7 +100,7 @@ struct Answer {
   UpstreamError error;  // for kError
 };
 
-// Is the whole of `body` one JSON text? It needs ByteBuffer::kPadding readable bytes behind it.
+// Is the whole of `body` one JSON text?
 bool is_json(std::string_view body);
 
 }  // namespace spillway::api

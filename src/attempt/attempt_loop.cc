@@ -17,6 +17,10 @@ double uniform01() {
   return static_cast<double>(random_u64() >> 1) / (kRange / 2);
 }
 
+Outcome too_large(const Leg& leg) {
+  return {OutcomeClass::kGarbage, leg.status(), "the answer is larger than limits.max_response"};
+}
+
 }  // namespace
 
 AttemptLoop::AttemptLoop(const route::Route& route, Deadline deadline, Delivery& delivery, Asked asked,
@@ -206,7 +210,10 @@ backend::TokensInFlight AttemptLoop::charge(std::size_t place) {
     if (group.map != nullptr && target >= group.first && target < group.first + group.count)
       group.map->note(chain_for(group), target - group.first, computed_[target]);
   }
-  return {route_.targets[target].backend->condition(), computed_[target] + asked_.output_tokens};
+  backend::Backend& backend = *route_.targets[target].backend;
+  const auto context = static_cast<double>(backend.settings().context);
+  const double answer = context > 0 ? std::min(asked_.output_tokens, context) : asked_.output_tokens;
+  return {backend.condition(), computed_[target] + answer};
 }
 
 AttemptLoop::Entrant AttemptLoop::enter(std::size_t place) {
@@ -579,6 +586,7 @@ Task<Outcome> AttemptLoop::deliver_rest(Leg& leg, Continuation& continuation) {
       if (!co_await delivery_.note(note + "}")) co_return gone;
     }
     if (!step.parts.empty() && !co_await delivery_.take_parts(leg, sent_->first, step.parts)) co_return gone;
+    if (delivery_.full()) co_return too_large(leg);
     if (!pull.end) continue;
     if (whole && !co_await delivery_.end(leg)) co_return gone;
     co_return *pull.end;
@@ -632,6 +640,7 @@ Task<Outcome> AttemptLoop::deliver(Leg& leg) {
     const std::string_view bytes = let_pass(pull.bytes, pull);
     if (!bytes.empty() && !co_await delivery_.take(leg, bytes))
       co_return Outcome{OutcomeClass::kAbandoned, leg.status(), "the client left"};
+    if (delivery_.full()) co_return too_large(leg);
     if (!pull.end) continue;
     if (pull.end->cls == OutcomeClass::kAnswered && !co_await delivery_.end(leg))
       co_return Outcome{OutcomeClass::kAbandoned, leg.status(), "the client left"};

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base/byte_buffer.h"
 #include "base/json_text.h"
 
 namespace spillway::attempt {
@@ -16,8 +15,7 @@ Continuation::Continuation(const api::Format& format, Splice splice, std::uint64
       splice_(std::move(splice)),
       tokens_before_(tokens_before),
       tokens_told_(tokens_told),
-      reader_(format.part_reader()),
-      scanner_(format.framing()) {}
+      reader_(format.reader()) {}
 
 void Continuation::add(Step& step, Splice::Step spliced) {
   step.mismatch |= spliced.status == Splice::Status::kMismatch;
@@ -35,25 +33,18 @@ void Continuation::add(Step& step, Splice::Step spliced) {
 
 Continuation::Step Continuation::feed(std::string_view events) {
   Step step;
-  while (const std::size_t length = scanner_.next(events)) {
-    const http::SseEvent event = scanner_.parse(events.substr(0, length), scratch_);
-    events.remove_prefix(length);
-    if (!event.has_data) continue;
-    padded_.assign(event.data).append(ByteBuffer::kPadding, '\0');
-    const std::string_view data = std::string_view(padded_).substr(0, event.data.size());
+  for_each_event(format_.framing(), events, scratch_, [&](const http::SseEvent& event) {
+    api::Parts parts;
     const std::size_t text_before = facts_.text.size();
-    if (format_.read_event(event.type, data, facts_).kind != api::Chunk::Kind::kChunk) continue;
+    if (step.mismatch || reader_->read(event.type, event.data, facts_, &parts).kind != api::Chunk::Kind::kChunk) return;
     if (facts_.text.size() > text_before) add(step, splice_.feed(std::string_view(facts_.text).substr(text_before)));
-    add_others(step, event.type, data);
-    if (step.mismatch) return step;
-  }
+    if (!step.mismatch) add_others(step, std::move(parts));
+  });
   return step;
 }
 
 // What an event says beside its text: that went through the Splice.
-void Continuation::add_others(Step& step, std::string_view type, std::string_view data) {
-  api::Parts parts;
-  reader_->read(type, data, parts);
+void Continuation::add_others(Step& step, api::Parts parts) {
   api::Parts& out = facts_.calls ? step.calls : step.parts;
   for (Part& part : parts) {
     switch (part.kind) {

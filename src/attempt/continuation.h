@@ -39,17 +39,15 @@ class Continuation {
  private:
   void add(Step& step, Splice::Step spliced);
   void adapt(api::Usage& usage) const;
-  void add_others(Step& step, std::string_view type, std::string_view data);
+  void add_others(Step& step, api::Parts parts);
 
   const api::Format& format_;
   Splice splice_;
   std::uint64_t tokens_before_;
   std::uint64_t tokens_told_;
   api::StreamFacts facts_;  // of the second stream
-  std::unique_ptr<api::PartReader> reader_;
-  EventScanner scanner_;
+  std::unique_ptr<api::EventReader> reader_;
   std::string scratch_;
-  std::string padded_;
   std::string passed_;
   std::size_t dropped_ = 0;           // bytes of its text, before what passed
   std::uint64_t tokens_dropped_ = 0;  // likewise; with all that it said before its text

@@ -1,7 +1,5 @@
 #include "attempt/delivery.h"
 
-#include "base/byte_buffer.h"
-
 namespace spillway::attempt {
 
 Task<bool> ClientDelivery::refuse(const Leg& leg, std::string_view body, const api::ApiError& in_band) {
@@ -39,22 +37,18 @@ api::StreamWriter& ClientDelivery::writer() {
 
 std::string_view ClientDelivery::translated(const Leg& leg, std::string_view events) {
   const api::Format& format = leg.format();
-  if (std::exchange(reads_, &leg) != &leg) reader_ = format.part_reader();
+  if (std::exchange(reads_, &leg) != &leg) {
+    reader_ = format.reader();
+    read_ = {};
+    read_.keeps_text = false;
+  }
   out_.clear();
   parts_.clear();
   if (!leg.streams()) {
-    padded_.assign(events).append(ByteBuffer::kPadding, '\0');
-    format.read_parts(std::string_view(padded_).substr(0, events.size()), parts_);
-    for (const api::Part& part : parts_) writer().append(out_, part);
-    return out_;
-  }
-  EventScanner scanner(format.framing());
-  while (const std::size_t length = scanner.next(events)) {
-    const http::SseEvent event = scanner.parse(events.substr(0, length), scratch_);
-    events.remove_prefix(length);
-    if (!event.has_data) continue;
-    padded_.assign(event.data).append(ByteBuffer::kPadding, '\0');
-    reader_->read(event.type, std::string_view(padded_).substr(0, event.data.size()), parts_);
+    format.read_answer(events, &parts_);
+  } else {
+    for_each_event(format.framing(), events, scratch_,
+                   [&](const http::SseEvent& event) { reader_->read(event.type, event.data, read_, &parts_); });
   }
   for (const api::Part& part : parts_) writer().append(out_, part);
   return out_;
@@ -155,18 +149,19 @@ Task<bool> StreamDelivery::end(const Leg& leg) {
   return client_.end_stream(last_words(leg));
 }
 
-api::Assembler& WholeDelivery::assembler(const Leg& leg) {
+void WholeDelivery::feed(const Leg& leg, std::string_view events) {
   if (!assembler_) {
-    assembler_ = reply_.format.assembler();
+    assembler_.emplace(reply_.format.rules());
     fields_ = leg.fields();
   }
-  return *assembler_;
+  for_each_event(reply_.format.framing(), events, scratch_,
+                 [this](const http::SseEvent& event) { assembler_->add(event.data); });
 }
 
 Task<bool> WholeDelivery::take(const Leg& leg, std::string_view bytes) {
   if (leg.streams() || !speaks_alike(leg)) {
     passed_on_ = speaks_alike(leg);
-    assembler(leg).feed(passed_on_ ? bytes : translated(leg, bytes));
+    feed(leg, passed_on_ ? bytes : translated(leg, bytes));
     return ready(true);
   }
   reply_.add_fields();
@@ -175,13 +170,13 @@ Task<bool> WholeDelivery::take(const Leg& leg, std::string_view bytes) {
 }
 
 Task<bool> WholeDelivery::take_parts(const Leg& leg, const StreamFacts& first, const api::Parts& parts) {
-  assembler(leg).feed(written(first, parts));
+  feed(leg, written(first, parts));
   return ready(true);
 }
 
 Task<bool> WholeDelivery::end(const Leg& leg) {
   if (!assembler_) co_return !client_.failed();
-  assembler_->feed(last_words(leg));
+  feed(leg, last_words(leg));
   reply_.add_fields();
   client_.add_rendered(fields_);
   const std::string body = assembler_->answer();

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "api/format.h"
@@ -28,6 +29,8 @@ class Delivery {
   virtual void hold() = 0;
   // Something of the answer has gone to the client: what follows has to go on from there.
   [[nodiscard]] virtual bool shown() const = 0;
+  // It holds more of an answer than it may: nothing more is taken.
+  [[nodiscard]] virtual bool full() const { return false; }
   // Drops what was taken, before anything was shown: another answer follows.
   virtual void forget() = 0;
   // Something about the answer that is no part of it.
@@ -44,6 +47,7 @@ struct Reply {
   const api::Format& format;                      // that the client speaks
   std::function<void()> add_fields;               // adds Spillway's own header fields, right before the response begins
   std::function<api::WriterSettings()> settings;  // asked for when something is written anew
+  std::uint64_t max_answer = 64u << 20;           // bytes of one that is put together
 };
 
 // Writes to an HTTP client. What comes in the client's own Format goes on as it came; all else is taken apart and
@@ -64,17 +68,18 @@ class ClientDelivery : public Delivery {
   // What the client's stream lacks at its end.
   std::string_view last_words(const Leg& leg);
   void forget_writer();
+  [[nodiscard]] std::size_t held_by_writer() const { return writer_ ? writer_->held() : 0; }
 
   Reply reply_;
   http::ResponseWriter& client_;
   bool passed_on_ = false;  // the latest events went on as they came
+  std::string scratch_;
 
  private:
   std::unique_ptr<api::StreamWriter> writer_;
   const Leg* reads_ = nullptr;  // reader_ is for its events
-  std::unique_ptr<api::PartReader> reader_;
-  std::string scratch_;
-  std::string padded_;
+  std::unique_ptr<api::EventReader> reader_;
+  StreamFacts read_;  // by it
   std::string out_;
   api::Parts parts_;
 };
@@ -95,6 +100,7 @@ class StreamDelivery final : public ClientDelivery {
   Task<bool> note(std::string_view json) override;
   void hold() override;
   [[nodiscard]] bool shown() const override { return taken_; }
+  [[nodiscard]] bool full() const override { return held_by_writer() > reply_.max_answer; }
   void forget() override {}
 
  private:
@@ -117,12 +123,15 @@ class WholeDelivery final : public ClientDelivery {
   Task<bool> note(std::string_view json) override;
   void hold() override {}
   [[nodiscard]] bool shown() const override { return client_.begun(); }
+  [[nodiscard]] bool full() const override {
+    return held_by_writer() + (assembler_ ? assembler_->size() : 0) > reply_.max_answer;
+  }
   void forget() override;
 
  private:
-  api::Assembler& assembler(const Leg& leg);
+  void feed(const Leg& leg, std::string_view events);
 
-  std::unique_ptr<api::Assembler> assembler_;
+  std::optional<api::Assembler> assembler_;
   std::string fields_;  // of the upstream that gave the first token of what is assembled
 };
 

@@ -9,7 +9,7 @@
 
 namespace spillway::attempt {
 
-// Finds where the events of a growing text end: with an empty line (SSE), or with their line (NDJSON).
+// Finds where the events of a growing text end: with an empty line (SSE), with their line (NDJSON), or with all of it.
 class EventScanner {
  public:
   explicit EventScanner(api::Framing framing) : framing_(framing) {}
@@ -17,6 +17,7 @@ class EventScanner {
   // As http::SseScanner::next().
   std::size_t next(std::string_view text) {
     if (framing_ == api::Framing::kSse) return sse_.next(text);
+    if (framing_ == api::Framing::kWhole) return text.size();
     const std::size_t end = text.find('\n', scanned_);
     scanned_ = end == std::string_view::npos ? text.size() : 0;
     return end == std::string_view::npos ? 0 : end + 1;
@@ -45,5 +46,16 @@ class EventScanner {
   http::SseScanner sse_;
   std::size_t scanned_ = 0;  // of a line of NDJSON: up to here it has no end
 };
+
+// Calls `f` with each event of `events`, which are whole, and have data.
+template <typename F>
+void for_each_event(api::Framing framing, std::string_view events, std::string& scratch, const F& f) {
+  EventScanner scanner(framing);
+  while (const std::size_t length = scanner.next(events)) {
+    const http::SseEvent event = scanner.parse(events.substr(0, length), scratch);
+    events.remove_prefix(length);
+    if (event.has_data) f(event);
+  }
+}
 
 }  // namespace spillway::attempt

@@ -18,6 +18,7 @@ namespace {
 
 constexpr double kBytesPerToken = 4;  // of JSON around a prompt, roughly
 constexpr double kUsualAnswer = 500;  // tokens, where none are asked for
+constexpr double kLongAnswer = 1e6;   // tokens; no model says more, whatever is asked for
 
 AttemptLoop::Asked asked(const api::ChatRequest& chat, const config::Route& route, std::string_view body,
                          admit::Priority priority) {
@@ -28,7 +29,7 @@ AttemptLoop::Asked asked(const api::ChatRequest& chat, const config::Route& rout
   out.repeatable = !chat.stored;
   out.input_tokens = static_cast<double>(body.size()) / kBytesPerToken;
   out.max_tokens = chat.max_tokens;
-  out.output_tokens = chat.max_tokens >= 0 ? static_cast<double>(chat.max_tokens) : kUsualAnswer;
+  out.output_tokens = chat.max_tokens >= 0 ? std::min(static_cast<double>(chat.max_tokens), kLongAnswer) : kUsualAnswer;
   out.from_scratch = chat.constrained;
   out.model = chat.model;
   out.calls_whole = !chat.stream || route.tool_calls == "whole";
@@ -67,7 +68,8 @@ Exchange::Exchange(const Context& context, std::shared_ptr<const route::RouteTab
 }
 
 Reply Exchange::reply() {
-  return {client_, format_, [this] { add_own_headers(); }, [this] { return writer_settings(); }};
+  return {client_, format_, [this] { add_own_headers(); }, [this] { return writer_settings(); },
+          config_->limits.max_response};
 }
 
 api::WriterSettings Exchange::writer_settings() const {
@@ -279,7 +281,10 @@ api::ApiError Exchange::all_failed() {
   api::ApiError error{502, "all_targets_failed",
                       "no Target answered, in " + std::to_string(attempts.size()) + " Attempt(s): " + list};
   if (all([](const Tried& one) { return one.outcome.status == 429; })) error.status = 429;
-  if (all([](const Tried& one) { return one.outcome.cls == OutcomeClass::kNoModel; })) error.status = 404;
+  if (all([](const Tried& one) { return one.outcome.cls == OutcomeClass::kNoModel; })) {
+    error.status = 404;
+    error.code = "model_not_found";
+  }
   // SDKs repeat a 502, and nobody's waiting mends these (x-should-retry: openai-python, _base_client.py).
   const auto never_heals = [](const Tried& one) {
     return one.outcome.cls == OutcomeClass::kConfig || one.outcome.cls == OutcomeClass::kQuota ||

@@ -34,10 +34,12 @@ constexpr std::array<std::string_view, 3> kGoesOnPrefixes{"openai-", "anthropic-
 // Versions and betas of one API mean nothing to another.
 constexpr std::array<std::string_view, 3> kOneDialects{"openai-", "anthropic-", "x-stainless-"};
 
-constexpr std::array<std::string_view, 9> kStaysThere{"set-cookie",   "x-request-id", "request-id",
-                                                      "content-type", "date",         "server",
-                                                      "alt-svc",      "via",          "strict-transport-security"};
-constexpr std::array<std::string_view, 2> kStaysTherePrefixes{"x-spillway-", "access-control-"};
+// Of an answer's fields these reach the client, and those that begin so. All others are the provider's own affair, or
+// would speak to the client in the gateway's name: cookies, redirects, challenges, accounts, hosts behind it.
+constexpr std::array<std::string_view, 9> kComesBack{"retry-after",          "retry-after-ms", "x-should-retry",
+                                                     "openai-processing-ms", "openai-version", "cache-control",
+                                                     "deprecation",          "sunset",         "warning"};
+constexpr std::array<std::string_view, 3> kComesBackPrefixes{"x-ratelimit-", "ratelimit", "anthropic-ratelimit-"};
 
 bool goes_on(std::string_view name, const backend::Backend& backend) {
   return is_one_of(name, kGoesOn) || has_one_of(name, kGoesOnPrefixes) || backend.forwards(name);
@@ -96,11 +98,8 @@ std::string request_head(const backend::Backend& backend, std::string_view prepa
 void append_response_fields(std::string& out, const http::Headers& upstream, const backend::Backend& backend) {
   const std::size_t begin = out.size();
   for (const http::Header& field : upstream) {
-    if (http::is_hop_by_hop(field.name) || is_one_of(field.name, kStaysThere) ||
-        has_one_of(field.name, kStaysTherePrefixes) || is_connections_own(upstream, field.name)) {
-      continue;
-    }
-    append_field(out, field.name, field.value);
+    const bool comes_back = is_one_of(field.name, kComesBack) || has_one_of(field.name, kComesBackPrefixes);
+    if (comes_back && !is_connections_own(upstream, field.name)) append_field(out, field.name, field.value);
   }
   if (const std::string_view id = request_id_of(upstream); !id.empty())
     append_field(out, "x-spillway-upstream-request-id", id);

@@ -8,7 +8,12 @@ using http::without_byte_order_mark;
 
 StreamReader::StreamReader(const api::Format& format, http::ClientConnection& upstream, Limits limits,
                            http::ClientStatus received)
-    : format_(format), upstream_(upstream), limits_(limits), received_(received), scanner_(format.framing()) {}
+    : format_(format),
+      reader_(format.reader()),
+      upstream_(upstream),
+      limits_(limits),
+      received_(received),
+      scanner_(format.framing()) {}
 
 TimePoint StreamReader::wait_until() const {
   if (!open_) return std::min(limits_.first_token_by, limits_.deadline.at());
@@ -124,7 +129,7 @@ StreamReader::Seen StreamReader::look_at(std::string_view event) {
   if (fields.data.empty()) return Seen::kNoise;
   const bool is_error = fields.type == "error";
   const bool was_finished = facts_.finished();
-  const Chunk chunk = format_.read_event(fields.type, fields.data, facts_);
+  const Chunk chunk = reader_->read(fields.type, fields.data, facts_, nullptr);
   if (chunk.kind == Chunk::Kind::kChunk || chunk.kind == Chunk::Kind::kDone) ++events_;
   switch (chunk.kind) {
     case Chunk::Kind::kChunk:
@@ -153,7 +158,7 @@ StreamReader::Seen StreamReader::look_at_several(std::string_view lines) {
   Seen seen = Seen::kChunk;
   for (std::string_view rest = lines; !rest.empty();) {
     const std::size_t end = std::min(rest.find('\n'), rest.size());
-    const Chunk chunk = format_.read_event({}, rest.substr(0, end), facts_);
+    const Chunk chunk = reader_->read({}, rest.substr(0, end), facts_, nullptr);
     if (chunk.kind != Chunk::Kind::kChunk)
       return failed(OutcomeClass::kGarbage, "an event holds more than one JSON text");
     ++events_;
@@ -180,7 +185,7 @@ Pull StreamReader::end_of_input() {
     // An event whose empty line never came. Only what ends the answer can be taken for whole.
     const http::SseEvent last = scanner_.parse(upstream_.body(), scratch_);
     StreamFacts facts = facts_;
-    const Chunk chunk = last.has_data ? format_.read_event(last.type, last.data, facts) : Chunk{};
+    const Chunk chunk = last.has_data ? reader_->read(last.type, last.data, facts, nullptr) : Chunk{};
     done = chunk.kind == Chunk::Kind::kDone;
     if (whole_body && chunk.kind == Chunk::Kind::kChunk && facts.finished()) {
       facts_ = std::move(facts);

@@ -63,6 +63,7 @@ class StreamReader {
   [[nodiscard]] Outcome ended(OutcomeClass cls, std::string detail) const;
 
   const api::Format& format_;
+  const std::unique_ptr<api::EventReader> reader_;
   http::ClientConnection& upstream_;
   Limits limits_;
   http::ClientStatus received_;

@@ -5,6 +5,7 @@
 #include "attempt/error_class.h"
 #include "attempt/forward.h"
 #include "attempt/retry_after.h"
+#include "http/content_coding.h"
 
 namespace spillway::attempt {
 
@@ -313,7 +314,7 @@ Task<Outcome> UpstreamLeg::read_whole(http::ClientStatus received) {
   while (status == http::ClientStatus::kOk) status = co_await upstream_->receive(first_token_by_);
   if (status != http::ClientStatus::kComplete) co_return connection_failed(status);
   const std::string_view body = upstream_->body();
-  const api::Answer answer = body_.format->read_answer(body);
+  const api::Answer answer = body_.format->read_answer(body, nullptr);
   using Kind = api::Answer::Kind;
   switch (answer.kind) {
     case Kind::kError:
@@ -353,7 +354,7 @@ Task<> UpstreamLeg::finish() {
   if (!upstream_->complete()) co_await upstream_->receive(now() + kTailTime);
 }
 
-std::string_view UpstreamLeg::body() const { return masked_body_.empty() ? upstream_->body() : masked_body_; }
+std::string_view UpstreamLeg::body() const { return own_body_.empty() ? upstream_->body() : own_body_; }
 
 Leg::Record UpstreamLeg::record() const {
   return {queued_ms_, connect_ms_,         first_token_ms_, to_ms(now() - began_at_), reader_ ? reader_->events() : 0,
@@ -376,8 +377,12 @@ Task<Outcome> UpstreamLeg::read_refusal(http::ClientStatus received) {
   }
   if (status == http::ClientStatus::kAborted) co_return connection_failed(status);
   if (pass_through && status != http::ClientStatus::kComplete) co_return connection_failed(status);
+  std::optional<std::string> plain;  // without the compression that nobody asked for
+  if (status == http::ClientStatus::kComplete && !coding.empty())
+    plain = http::decode_content(coding, upstream_->body(), ask_.limits.max_response);
+  const std::string_view body = plain ? std::string_view(*plain) : upstream_->body();
   if (status == http::ClientStatus::kComplete) {
-    api::UpstreamError error = api::read_error(upstream_->body());
+    api::UpstreamError error = api::read_error(body);
     outcome.cls = class_of_error(backend.settings().preset, status_code, error);
     pass_through = outcome.cls == OutcomeClass::kClient || outcome.cls == OutcomeClass::kContext;
     // Where the Target has a name of its own for the model, the Config is at fault.
@@ -394,15 +399,19 @@ Task<Outcome> UpstreamLeg::read_refusal(http::ClientStatus received) {
     co_return outcome;
   }
   // Byte for byte where it is JSON; a page of a proxy, or what cannot be read, is told in our own words.
-  const std::string_view body = upstream_->body();
-  outcome.refusal.as_it_came = coding.empty() && body_.dropped == nullptr && api::is_json(body);
+  const bool readable = coding.empty() || plain.has_value();
+  outcome.refusal.as_it_came = readable && body_.dropped == nullptr && api::is_json(body);
   if (!outcome.refusal.as_it_came && outcome.detail.empty()) {
-    outcome.detail = !coding.empty()          ? "a refusal compressed as " + coding
+    outcome.detail = !readable                ? "a refusal compressed as " + coding
                      : begins_like_html(body) ? std::string("an HTML page")
                      : body.empty()           ? std::string("a refusal without a word")
                                               : std::string(body.substr(0, kShownText));
   }
-  if (backend.holds_secret(body)) masked_body_ = backend.masked(body);
+  if (backend.holds_secret(body)) {
+    own_body_ = backend.masked(body);
+  } else if (plain) {
+    own_body_ = std::move(*plain);
+  }
   co_return outcome;
 }
 

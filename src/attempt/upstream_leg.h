@@ -80,7 +80,7 @@ class UpstreamLeg final : public Leg {
   http::Headers headers_;
   std::string content_type_;
   std::string fields_;
-  std::string masked_body_;  // of a refusal that held a secret
+  std::string own_body_;  // of a refusal that held a secret, or came compressed
   std::string upstream_request_id_;
   const admit::Priority priority_;
   const bool asks_for_stream_;

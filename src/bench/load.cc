@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
-#include "api/openai/chat_answer.h"
 #include "attempt/stream_reader.h"
 
 namespace spillway::bench {

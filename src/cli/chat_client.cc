@@ -103,22 +103,18 @@ class Asking {
       const std::string_view event = connection_->body().substr(0, length);
       const http::SseEvent fields = scanner_.parse(event, scratch_);
       answer_.resumed |= event.starts_with(": spillway") && event.find("\"resume\"") != std::string_view::npos;
-      if (fields.has_data) {
-        padded_.assign(fields.data).append(ByteBuffer::kPadding, '\0');
-        take(std::string_view(padded_).substr(0, fields.data.size()));
-      }
+      if (fields.has_data) take(fields.data);
       connection_->consume_body(length);
     }
   }
 
   void take(std::string_view data) {
-    const api::Chunk chunk = format_.read_event({}, data, facts_);
+    parts_.clear();
+    const api::Chunk chunk = reader_->read({}, data, facts_, &parts_);
     if (chunk.kind == api::Chunk::Kind::kDone) done_ = true;
     if (chunk.kind == api::Chunk::Kind::kError)
       failure_ = chunk.error.message.empty() ? "an error" : chunk.error.message;
     if (chunk.kind != api::Chunk::Kind::kChunk) return;
-    parts_.clear();
-    reader_->read({}, data, parts_);
     for (const api::Part& part : parts_) {
       const std::string text = json::unescaped(part.text);
       if (part.kind == api::PartKind::kStart && !part.name.empty()) answer_.model = json::unescaped(part.name);
@@ -144,12 +140,11 @@ class Asking {
   http::Origin origin_;
   std::shared_ptr<http::ClientConnection> connection_;
   const api::Format& format_ = api::format_of(api::Endpoint::kChat);
-  std::unique_ptr<api::PartReader> reader_ = format_.part_reader();
+  std::unique_ptr<api::EventReader> reader_ = format_.reader();
   attempt::EventScanner scanner_{api::Framing::kSse};
   api::StreamFacts facts_;
   api::Parts parts_;
   std::string scratch_;
-  std::string padded_;
   ChatAnswer answer_;
   std::string failure_;
   std::int64_t pieces_ = 0;

@@ -285,7 +285,9 @@ void MessageParser::consume_body(ByteBuffer& buffer, std::size_t bytes) {
     return;
   }
   buffer.truncate(body_end_);
-  if (body_begin_ >= left || buffer.capacity() - buffer.end() < 4096) {
+  // Not for each few bytes of a full buffer: they would move all that is behind them.
+  constexpr std::size_t kRoom = 4096;
+  if (body_begin_ >= left || (body_begin_ >= kRoom && buffer.capacity() - buffer.end() < kRoom)) {
     buffer.drop_front(body_begin_);
     body_begin_ = 0;
     body_end_ = left;

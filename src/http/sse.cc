@@ -1,5 +1,6 @@
 #include "http/sse.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace spillway::http {
@@ -8,15 +9,20 @@ namespace {
 
 constexpr std::size_t kNone = std::string_view::npos;
 
-// Offset of the first CR or LF at or after `from`; kNone where there is none.
+// Offset of the first CR or LF at or after `from`; kNone where there is none. In steps: were LF looked for in all of a
+// text whose lines end in CR, each line would cost as much as the text.
 std::size_t find_line_end(std::string_view text, std::size_t from) {
-  const char* const begin = text.data() + from;
-  const void* lf = std::memchr(begin, '\n', text.size() - from);
-  const std::size_t until =
-      lf == nullptr ? text.size() - from : static_cast<std::size_t>(static_cast<const char*>(lf) - begin);
-  const void* cr = std::memchr(begin, '\r', until);
-  if (cr != nullptr) return from + static_cast<std::size_t>(static_cast<const char*>(cr) - begin);
-  return lf == nullptr ? kNone : from + until;
+  constexpr std::size_t kStep = 512;  // bytes: most lines are shorter
+  for (; from < text.size(); from += kStep) {
+    const char* const begin = text.data() + from;
+    std::size_t until = std::min(kStep, text.size() - from);
+    const void* const lf = std::memchr(begin, '\n', until);
+    if (lf != nullptr) until = static_cast<std::size_t>(static_cast<const char*>(lf) - begin);
+    const void* const cr = std::memchr(begin, '\r', until);
+    if (cr != nullptr) return from + static_cast<std::size_t>(static_cast<const char*>(cr) - begin);
+    if (lf != nullptr) return from + until;
+  }
+  return kNone;
 }
 
 }  // namespace

@@ -58,7 +58,7 @@ Task<Status> complete(asio::io_context& loop, LoopTimers& timers, http::Resolver
         "its first completion was refused with " + std::to_string(answer.code) + ": " + api::read_error(text).message,
         {}};
   }
-  if (api::format_of(api::Endpoint::kChat).read_answer(text).kind != api::Answer::Kind::kGood) {
+  if (api::format_of(api::Endpoint::kChat).read_answer(text, nullptr).kind != api::Answer::Kind::kGood) {
     co_return Error{ErrorCode::kInternal, "its first completion was empty or no chat completion", {}};
   }
   co_return Status();

@@ -84,5 +84,43 @@ TEST(JsonTree, whole_numbers_only_where_they_fit) {
   EXPECT_EQ(tree.root()["d"].integer(), std::nullopt);
 }
 
+TEST(JsonTree, tells_what_a_text_is) {
+  using Found = JsonTree::Found;
+  JsonTree tree;
+  const auto found = [&](const std::string& text) { return tree.look_at(Padded(text).view()); };
+  for (const char* const other : {"null", "7", "\"x\"", "[]", "[1,{}]", "true", " 1e999 ", "NaN"})
+    EXPECT_EQ(found(other), Found::kOther) << other;
+  EXPECT_EQ(found(R"({"a":1}{"a":2})"), Found::kSeveral);
+  EXPECT_EQ(found("{}\n{}"), Found::kSeveral);
+  for (const char* const none :
+       {"",  " ",    "{}x",  "{}]", "[1,]", "{,}", "{\"a\"}", "{\"a\":1,}", "{1:2}", ":",  ",",          "]",
+        "}", "nope", "None", "-",   "+1",   ".5",  "0x1",     "{\"a\" 1}",  "[1 2]", "\"", "{\"a\":\"x}"})
+    EXPECT_EQ(found(none), Found::kNothing) << none;
+}
+
+TEST(JsonTree, numbers_of_any_size_and_what_is_none_lose_nothing) {
+  const Padded text(R"({"a":[NaN,-Infinity,{"b":Infinity}],"c":1e999,"d":123456789012345678901234567890,"e":"x"})");
+  JsonTree tree;
+  ASSERT_TRUE(tree.parse(text.view()));
+  EXPECT_EQ(tree.root()["a"].raw(), R"([null,null,{"b":null}])");
+  EXPECT_EQ(tree.root()["c"].raw(), "1e999");
+  EXPECT_EQ(tree.root()["d"].raw(), "123456789012345678901234567890");
+  EXPECT_EQ(tree.root()["e"].escaped(), "x");
+  EXPECT_EQ(tree.root().raw(), R"({"a":[null,null,{"b":null}],"c":1e999,"d":123456789012345678901234567890,"e":"x"})");
+}
+
+TEST(JsonTree, is_of_limited_depth_and_needs_no_stack) {
+  const auto nested = [](std::size_t depth) {
+    return "{\"a\":" + std::string(depth, '[') + std::string(depth, ']') + "}";
+  };
+  JsonTree tree;
+  EXPECT_TRUE(tree.parse(Padded(nested(kMaxDepth - 1)).view()));
+  EXPECT_FALSE(tree.parse(Padded(nested(kMaxDepth)).view()));
+  EXPECT_FALSE(tree.parse(Padded(nested(1'000'000)).view()));
+  std::string objects;
+  for (int i = 0; i < 100'000; ++i) objects += "{\"a\":";
+  EXPECT_FALSE(tree.parse(Padded(objects + "1" + std::string(100'000, '}')).view()));
+}
+
 }  // namespace
 }  // namespace spillway::api

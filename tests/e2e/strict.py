@@ -190,7 +190,8 @@ def responses(body: bytes) -> Read:
                 read.thinking += event["delta"]
     assert ended == (read.error is None)
     if read.whole:
-        assert read.text == "".join(part["text"] for item in items if item["type"] == "message" for part in item["content"])
+        whole = "".join(part["text"] for item in items if item["type"] == "message" for part in item["content"])
+        assert read.text.encode("utf-16", "surrogatepass") == whole.encode("utf-16", "surrogatepass")
         used = [item for item in items if item["type"] == "function_call"]
         read.calls = [(item["name"], json.loads(item["arguments"])) for item in used]
         read.ids = [item["call_id"] for item in used]
@@ -203,7 +204,10 @@ READERS = {"openai": openai, "anthropic": anthropic, "ollama": ollama, "response
 
 
 def read_stream(kind: str, body: bytes) -> Read:
-    return READERS[kind](body)
+    read = READERS[kind](body)
+    # A character outside the basic plane may come in two halves, each in an event of its own.
+    read.text = read.text.encode("utf-16", "surrogatepass").decode("utf-16")
+    return read
 
 
 def request_of(kind: str, prompt: str = "Say hello", **more) -> dict:

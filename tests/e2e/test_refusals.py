@@ -97,7 +97,7 @@ def test_a_model_that_no_target_has_is_the_client_s_404(gateway, upstream, secon
     upstream.script(NO_MODEL)
     second_upstream.script(error(404, "model 'test' not found", type="api_error"))
     got = ask(served, streamed)
-    assert (got.status, got.error["code"], got.attempts) == (404, "all_targets_failed", 2)
+    assert (got.status, got.error["code"], got.attempts) == (404, "model_not_found", 2)
     assert 'class="no_model"' in served.metrics()
 
 
@@ -178,7 +178,7 @@ LEAKS = {
     "a passed 400": error(400, f"your key {KEY} may not; team-0123456789"),
     "a passed 400 of text": whole(400, f"key={KEY}", content_type="text/plain"),
     "a redirect": whole(302, "", [("Location", f"https://x.example/?key={KEY}")]),
-    "a header": error(400, headers=[("x-debug", f"auth={KEY}")]),
+    "a header": error(400, headers=[("warning", f"auth={KEY}")]),
 }
 
 

@@ -38,16 +38,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const Format& from = format_of(endpoint);
     StreamFacts facts;
     Parts parts;
-    const auto reader = from.part_reader();
+    const auto reader = from.reader();
+    Assembler same(from.rules());
     for_each_event(from, text, [&](std::string_view type, std::string_view event) {
-      const Chunk chunk = from.read_event(type, event, facts);
+      const Chunk chunk = reader->read(type, event, facts, &parts);
       (void)from.missing_before(chunk, facts);
-      if (chunk.kind == Chunk::Kind::kChunk) reader->read(type, event, parts);
+      same.add(event);
     });
-    std::string whole(text);
-    whole.append(spillway::ByteBuffer::kPadding, '"');
-    if (from.read_answer(std::string_view(whole).substr(0, size)).kind == Answer::Kind::kGood)
-      from.read_parts(std::string_view(whole).substr(0, size), parts);
+    JsonTree assembled;
+    require(assembled.parse(same.answer()));
+    from.read_answer(text, &parts);
     for (const Endpoint other : kWritten) {
       const Format& to = format_of(other);
       WriterSettings settings;
@@ -57,12 +57,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       std::string out;
       for (const Part& part : parts) writer->append(out, part);
       writer->end(out);
-      const auto assembler = to.assembler();
-      assembler->feed(out);
-      (void)assembler->answer();
+      Assembler assembler(to.rules());
       JsonTree tree;
-      for_each_event(
-          to, out, [&](std::string_view, std::string_view event) { require(event == "[DONE]" || tree.parse(event)); });
+      for_each_event(to, out, [&](std::string_view, std::string_view event) {
+        require(event == "[DONE]" || tree.parse(event));
+        assembler.add(event);
+      });
+      require(tree.parse(assembler.answer()));
     }
   }
   return 0;

@@ -52,7 +52,7 @@ Refusal CountFormat::read_request(JsonTree::Value body, Conversation& into) cons
   return MessagesFormat().read_request(body, into);
 }
 
-Answer CountFormat::read_answer(std::string_view body) const {
+Answer CountFormat::read_answer(std::string_view body, Parts*) const {
   Answer answer;
   JsonTree tree;
   if (!tree.parse(without_white_space_behind(body))) return answer;
@@ -60,7 +60,7 @@ Answer CountFormat::read_answer(std::string_view body) const {
     answer.kind = Answer::Kind::kGood;
   } else if (tree.root()["error"]) {
     answer.kind = Answer::Kind::kError;
-    answer.error = read_error(body);
+    answer.error = error_of(tree.root()["error"]);
   }
   return answer;
 }
@@ -68,6 +68,6 @@ Answer CountFormat::read_answer(std::string_view body) const {
 std::unique_ptr<StreamWriter> CountFormat::writer(WriterSettings settings) const {
   return MessagesFormat().writer(std::move(settings));
 }
-std::unique_ptr<Assembler> CountFormat::assembler() const { return MessagesFormat().assembler(); }
+std::unique_ptr<AnswerRules> CountFormat::rules() const { return MessagesFormat().rules(); }
 
 }  // namespace spillway::api::anthropic

@@ -12,9 +12,9 @@ class CountFormat final : public Format {
 
   [[nodiscard]] std::variant<ChatRequest, ApiError> decode(std::string_view body, bool trusted) const override;
   [[nodiscard]] Refusal read_request(JsonTree::Value body, Conversation& into) const override;
-  [[nodiscard]] Answer read_answer(std::string_view body) const override;
+  Answer read_answer(std::string_view body, Parts* parts) const override;
   [[nodiscard]] std::unique_ptr<StreamWriter> writer(WriterSettings settings) const override;
-  [[nodiscard]] std::unique_ptr<Assembler> assembler() const override;
+  [[nodiscard]] std::unique_ptr<AnswerRules> rules() const override;
 };
 
 // About how many tokens the prompt of a Messages request has, where nobody counts them: a token for each four bytes of

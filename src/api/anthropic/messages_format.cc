@@ -1,10 +1,12 @@
 #include "api/anthropic/messages_format.h"
 
 #include <algorithm>
+#include <unordered_map>
 #include <utility>
 
-#include "api/anthropic/message_assembler.h"
 #include "api/json_reading.h"
+#include "api/ordered_writer.h"
+#include "api/tool_calls.h"
 #include "base/json_text.h"
 
 namespace spillway::api::anthropic {
@@ -54,26 +56,19 @@ Usage read_usage(Value usage) {
 }
 
 UpstreamError error_in(Value error) {
-  constexpr std::size_t kMost = 300;  // characters
-  return {error["message"].text().substr(0, kMost), error["type"].text().substr(0, kMost),
-          error["details"]["error_code"].text().substr(0, kMost)};
+  UpstreamError out = error_of(error);
+  if (const Value code = error["details"]["error_code"]) out.code = error_of(code).message;
+  return out;
 }
 
-void begin(StreamFacts& facts) {
+void begin_facts(StreamFacts& facts) {
   if (facts.choices.empty()) facts.choices.push_back({0, true, false, false, false});
 }
 
-void note_text(StreamFacts& facts, std::string_view escaped) {
-  if (facts.calls || escaped.empty()) return;
-  facts.text += json::unescaped(escaped);
-  if (facts.text.size() > StreamFacts::kMaxText) {
-    facts.opaque = true;
-    facts.text = std::string();
-  }
-}
-
 // A block begins. Some servers give all of it at once.
-void note_block(Value block, StreamFacts& facts, Chunk& chunk) {
+void note_block(Value event, StreamFacts& facts, Chunk& chunk) {
+  const Value block = event["content_block"];
+  facts.block_index = event["index"].integer().value_or(facts.block_index + 1);
   if (!facts.calls) {
     facts.block_before_calls = facts.block;
     facts.blocks_before_calls = facts.blocks;
@@ -82,25 +77,30 @@ void note_block(Value block, StreamFacts& facts, Chunk& chunk) {
   ++facts.blocks;
   if (facts.block == Block::kToolUse) {
     facts.calls = true;
+    facts.call_bytes += block.raw().size();
     facts.choices.front().tool_calls = true;
     chunk.token = true;
   } else if (facts.block == Block::kOther) {
     facts.opaque = chunk.token = true;
   } else {
-    note_text(facts, block["text"].escaped());
+    facts.add_text(block["text"].escaped());
     chunk.token = !block["text"].escaped().empty() || !block["thinking"].escaped().empty();
   }
 }
 
-void note_delta(Value delta, StreamFacts& facts, Chunk& chunk) {
+void note_delta(Value event, StreamFacts& facts, Chunk& chunk) {
+  const Value delta = event["delta"];
+  // Blocks that interleave cannot be gone on with: which of them the client has open is not known any more.
+  facts.opaque |= event["index"].integer().value_or(facts.block_index) != facts.block_index;
   const std::string_view type = delta["type"].escaped();
   if (type == "text_delta") {
-    note_text(facts, delta["text"].escaped());
+    facts.add_text(delta["text"].escaped());
     chunk.token = !delta["text"].escaped().empty();
   } else if (type == "thinking_delta") {
     chunk.token = !delta["thinking"].escaped().empty();
   } else if (type == "input_json_delta") {
     chunk.token = !delta["partial_json"].escaped().empty();
+    facts.call_bytes += delta["partial_json"].escaped().size();
   }
 }
 
@@ -108,60 +108,109 @@ void add_text(Parts& out, PartKind kind, std::string_view escaped) {
   if (!escaped.empty()) out.push_back({.kind = kind, .text = std::string(escaped)});
 }
 
-class MessagesReader final : public PartReader {
+class MessagesReader final : public EventReader {
  public:
-  void read(std::string_view, std::string_view data, Parts& out) override {
-    if (!tree_.parse(data)) return;
-    const Value event = tree_.root();
-    const std::string_view type = event["type"].escaped();
-    if (type == "message_start") {
-      begin(event["message"], out);
-    } else if (type == "content_block_start") {
-      add_block(event["content_block"], out);
-    } else if (type == "content_block_delta") {
-      add_delta(event["delta"], out);
-    } else if (type == "message_delta") {
-      end(event["delta"], event["usage"], out);
-    }
+  Chunk read(std::string_view type, std::string_view data, StreamFacts& facts, Parts* parts) override {
+    thread_local JsonTree tree;
+    Chunk chunk;
+    const JsonTree::Found found = tree.look_at(data);
+    if (found == JsonTree::Found::kOther) chunk.kind = Chunk::Kind::kNoise;
+    if (found != JsonTree::Found::kObject) return chunk;
+    const Value event = tree.root();
+    if (const std::string_view named = event["type"].escaped(); !named.empty()) type = named;
+    note(type, event, facts, chunk);
+    if (facts.call_bytes > StreamFacts::kMaxCalls) chunk.kind = Chunk::Kind::kGarbage;
+    if (chunk.kind == Chunk::Kind::kChunk && parts != nullptr) add_parts(type, event, *parts);
+    if (chunk.token) facts.count_token();
+    return chunk;
   }
 
   void read_message(Value message, Parts& out) {
     begin(message, out);
     for (const Value block : message["content"]) {
-      add_block(block, out);
+      add_block(block, ++block_, out);
       add_text(out, PartKind::kSignature, block["signature"].escaped());
     }
     end(message, message["usage"], out);
   }
 
  private:
-  static void begin(Value message, Parts& out) {
+  static void note(std::string_view type, Value event, StreamFacts& facts, Chunk& chunk) {
+    chunk.kind = Chunk::Kind::kChunk;
+    if (type == "message_start") {
+      const Value message = event["message"];
+      facts.id = message["id"].text();
+      facts.model = message["model"].text();
+      facts.input_tokens = read_usage(message["usage"]).input;
+      begin_facts(facts);
+    } else if (type == "content_block_start") {
+      begin_facts(facts);
+      note_block(event, facts, chunk);
+    } else if (type == "content_block_delta") {
+      begin_facts(facts);
+      note_delta(event, facts, chunk);
+    } else if (type == "content_block_stop") {
+      facts.block = Block::kNone;
+    } else if (type == "message_delta") {
+      begin_facts(facts);
+      const std::string_view reason = event["delta"]["stop_reason"].escaped();
+      facts.choices.front().finish |= !reason.empty();
+      chunk.usage = static_cast<bool>(event["usage"]);
+      facts.counted |= finish_of(reason) != Finish::kStop || event["usage"]["output_tokens"].integer().value_or(0) > 0;
+    } else if (type == "message_stop") {
+      chunk.kind = Chunk::Kind::kDone;
+    } else if (type == "error" || !is_void_error(event["error"])) {
+      chunk.kind = Chunk::Kind::kError;
+      chunk.error = error_in(event["error"]);
+    } else {
+      chunk.kind = Chunk::Kind::kNoise;
+    }
+  }
+
+  void add_parts(std::string_view type, Value event, Parts& out) {
+    if (type == "message_start") {
+      begin(event["message"], out);
+    } else if (type == "content_block_start") {
+      block_ = event["index"].integer().value_or(block_ + 1);
+      add_block(event["content_block"], block_, out);
+    } else if (type == "content_block_delta") {
+      add_delta(event["delta"], event["index"].integer().value_or(block_), out);
+    } else if (type == "message_delta") {
+      end(event["delta"], event["usage"], out);
+    }
+  }
+  void begin(Value message, Parts& out) {
+    id_ = message["id"].escaped();
     out.push_back({.kind = PartKind::kStart,
                    .id = std::string(message["id"].escaped()),
                    .name = std::string(message["model"].escaped())});
     if (const Value usage = message["usage"]) out.push_back({.kind = PartKind::kUsage, .usage = read_usage(usage)});
   }
-  void add_block(Value block, Parts& out) {
+  void add_block(Value block, std::int64_t at, Parts& out) {
     if (block["type"].escaped() == "tool_use") {
+      const auto call = static_cast<std::int64_t>(calls_.size());
+      calls_[at] = call;
       out.push_back({.kind = PartKind::kCall,
-                     .index = ++calls_,
+                     .index = call,
                      .id = std::string(block["id"].escaped()),
                      .name = std::string(block["name"].escaped())});
+      if (out.back().id.empty()) out.back().id = ToolCalls::made_id(id_, static_cast<std::size_t>(call));
       if (const Value input = block["input"]; !input.empty())
-        out.push_back({.kind = PartKind::kArguments, .index = calls_, .text = escaped(input.raw())});
+        out.push_back({.kind = PartKind::kArguments, .index = call, .text = escaped(input.raw())});
       return;
     }
     add_text(out, PartKind::kText, block["text"].escaped());
     add_text(out, PartKind::kReasoning, block["thinking"].escaped());
   }
-  void add_delta(Value delta, Parts& out) {
+  void add_delta(Value delta, std::int64_t at, Parts& out) {
     const std::string_view type = delta["type"].escaped();
     if (type == "text_delta") add_text(out, PartKind::kText, delta["text"].escaped());
     if (type == "thinking_delta") add_text(out, PartKind::kReasoning, delta["thinking"].escaped());
     if (type == "signature_delta") add_text(out, PartKind::kSignature, delta["signature"].escaped());
-    if (type == "input_json_delta" && !delta["partial_json"].escaped().empty())
-      out.push_back(
-          {.kind = PartKind::kArguments, .index = calls_, .text = std::string(delta["partial_json"].escaped())});
+    if (type != "input_json_delta") return;
+    const auto call = calls_.find(at);
+    if (const std::string_view piece = delta["partial_json"].escaped(); call != calls_.end() && !piece.empty())
+      out.push_back({.kind = PartKind::kArguments, .index = call->second, .text = std::string(piece)});
   }
   static void end(Value delta, Value usage, Parts& out) {
     if (const std::string_view reason = delta["stop_reason"].escaped(); !reason.empty()) {
@@ -175,8 +224,69 @@ class MessagesReader final : public PartReader {
     out.push_back({.kind = PartKind::kUsage, .usage = counted});
   }
 
-  JsonTree tree_;
-  std::int64_t calls_ = -1;  // the index of the latest one
+  std::string id_;
+  std::unordered_map<std::int64_t, std::int64_t> calls_;  // by the index of their block
+  std::int64_t block_ = -1;                               // the index of the latest one
+};
+
+// As the SDK does it (anthropic-sdk-python, lib/streaming/_messages.py), but blocks by their index.
+class MessageRules final : public AnswerRules {
+ public:
+  void add(Value event, JsonDraft& answer) override {
+    const std::string_view type = event["type"].escaped();
+    if (type == "message_start" && event["message"].is(Type::kObject)) {
+      answer.set(JsonDraft::kRoot, event["message"]);
+      answer.set_json(answer.member(JsonDraft::kRoot, "content"), "[]");
+      blocks_.clear();
+    } else if (type == "content_block_start" && event["content_block"].is(Type::kObject)) {
+      const JsonDraft::Place content = answer.member(JsonDraft::kRoot, "content");
+      last_ = event["index"].integer().value_or(last_ + 1);
+      const JsonDraft::Place made = answer.insert(content, blocks_.size());
+      answer.set(made, event["content_block"]);
+      blocks_[last_] = {made, {}};
+    } else if (type == "content_block_delta") {
+      const auto found = blocks_.find(event["index"].integer().value_or(last_));
+      if (found != blocks_.end()) add_delta(found->second, event["delta"], answer);
+    } else if (type == "message_delta") {
+      for (const Value member : event["delta"]) answer.set(answer.member(JsonDraft::kRoot, member.key()), member);
+      for (const Value member : event["usage"]) {
+        if (member) answer.set(answer.member(answer.member(JsonDraft::kRoot, "usage"), member.key()), member);
+      }
+    }
+  }
+
+  void finish(JsonDraft& answer) override {
+    if (blocks_.empty()) answer.set_json(answer.member(JsonDraft::kRoot, "content"), "[]");
+    for (const auto& [index, block] : blocks_) {
+      if (const auto input = arguments_of(block.input); input && !block.input.empty())
+        answer.set_json(answer.member(block.place, "input"), *input);
+    }
+  }
+
+ private:
+  struct Block {
+    JsonDraft::Place place;
+    std::string input;  // of a tool call, as pieces of JSON text, escaped
+  };
+
+  static void add_delta(Block& block, Value delta, JsonDraft& answer) {
+    const std::string_view type = delta["type"].escaped();
+    if (type == "text_delta") {
+      answer.add_text(answer.member(block.place, "text"), delta["text"].escaped());
+    } else if (type == "thinking_delta") {
+      answer.add_text(answer.member(block.place, "thinking"), delta["thinking"].escaped());
+    } else if (type == "signature_delta") {
+      answer.set(answer.member(block.place, "signature"), delta["signature"]);
+    } else if (type == "input_json_delta") {
+      block.input += delta["partial_json"].escaped();
+    } else if (type == "citations_delta" && delta["citation"]) {
+      const JsonDraft::Place list = answer.member(block.place, "citations");
+      answer.set(answer.insert(list, answer.count(list)), delta["citation"]);
+    }
+  }
+
+  std::unordered_map<std::int64_t, Block> blocks_;  // by their index
+  std::int64_t last_ = -1;
 };
 
 class MessagesWriter final : public StreamWriter {
@@ -313,73 +423,29 @@ std::variant<ChatRequest, ApiError> MessagesFormat::decode(std::string_view body
   return decoded;
 }
 
-Chunk MessagesFormat::read_event(std::string_view type, std::string_view data, StreamFacts& facts) const {
-  thread_local JsonTree tree;
-  Chunk chunk;
-  if (!tree.parse(without_white_space_behind(data))) return chunk;
-  const Value event = tree.root();
-  const std::string_view named = event["type"].escaped();
-  if (!named.empty()) type = named;
-  chunk.kind = Chunk::Kind::kChunk;
-  if (type == "message_start") {
-    const Value message = event["message"];
-    facts.id = message["id"].text();
-    facts.model = message["model"].text();
-    facts.input_tokens = read_usage(message["usage"]).input;
-    begin(facts);
-  } else if (type == "content_block_start") {
-    begin(facts);
-    note_block(event["content_block"], facts, chunk);
-  } else if (type == "content_block_delta") {
-    begin(facts);
-    note_delta(event["delta"], facts, chunk);
-  } else if (type == "content_block_stop") {
-    facts.block = Block::kNone;
-  } else if (type == "message_delta") {
-    begin(facts);
-    const std::string_view reason = event["delta"]["stop_reason"].escaped();
-    facts.choices.front().finish |= !reason.empty();
-    chunk.usage = static_cast<bool>(event["usage"]);
-    facts.counted |= finish_of(reason) != Finish::kStop || event["usage"]["output_tokens"].integer().value_or(0) > 0;
-  } else if (type == "message_stop") {
-    chunk.kind = Chunk::Kind::kDone;
-  } else if (type == "error" || event["error"]) {
-    chunk.kind = Chunk::Kind::kError;
-    chunk.error = error_in(event["error"]);
-  } else {
-    chunk.kind = type.empty() ? Chunk::Kind::kGarbage : Chunk::Kind::kNoise;
-  }
-  if (chunk.token) facts.count_token();
-  return chunk;
-}
-
-Answer MessagesFormat::read_answer(std::string_view body) const {
+Answer MessagesFormat::read_answer(std::string_view body, Parts* parts) const {
   Answer answer;
   JsonTree tree;
-  if (!tree.parse(without_white_space_behind(body))) return answer;
+  if (!tree.parse(body)) return answer;
   const Value message = tree.root();
-  if (message["error"]) {
+  if (!is_void_error(message["error"])) {
     answer.kind = Answer::Kind::kError;
     answer.error = error_in(message["error"]);
   } else if (message["content"].is(Type::kArray)) {
     const bool something = !message["content"].empty() || message["usage"]["output_tokens"].integer().value_or(0) > 0 ||
                            finish_of(message["stop_reason"].escaped()) != Finish::kStop;
     answer.kind = something ? Answer::Kind::kGood : Answer::Kind::kEmpty;
+    if (something && parts != nullptr) MessagesReader().read_message(message, *parts);
   }
   return answer;
 }
 
-std::unique_ptr<PartReader> MessagesFormat::part_reader() const { return std::make_unique<MessagesReader>(); }
-
-void MessagesFormat::read_parts(std::string_view body, Parts& out) const {
-  JsonTree tree;
-  if (tree.parse(without_white_space_behind(body))) MessagesReader().read_message(tree.root(), out);
-}
+std::unique_ptr<EventReader> MessagesFormat::reader() const { return std::make_unique<MessagesReader>(); }
 
 std::unique_ptr<StreamWriter> MessagesFormat::writer(WriterSettings settings) const {
-  return std::make_unique<MessagesWriter>(std::move(settings));
+  return in_order(std::make_unique<MessagesWriter>(std::move(settings)));
 }
 
-std::unique_ptr<Assembler> MessagesFormat::assembler() const { return std::make_unique<MessageAssembler>(); }
+std::unique_ptr<AnswerRules> MessagesFormat::rules() const { return std::make_unique<MessageRules>(); }
 
 }  // namespace spillway::api::anthropic

@@ -1,12 +1,11 @@
 #include "api/ollama/ollama_format.h"
 
 #include <algorithm>
-#include <functional>
 #include <utility>
 
 #include "api/json_reading.h"
-#include "api/ollama/line_assembler.h"
-#include "base/json_text.h"
+#include "api/ordered_writer.h"
+#include "api/tool_calls.h"
 #include "base/text.h"
 
 namespace spillway::api::ollama {
@@ -27,22 +26,28 @@ Said said_in(Value line) {
   return {line["response"], line["thinking"], {}};
 }
 
-UpstreamError error_in(Value error) {
-  constexpr std::size_t kMost = 300;  // characters
-  if (error.is(Type::kString)) return {error.text().substr(0, kMost), {}, {}};
-  return {error["message"].text().substr(0, kMost), error["type"].text().substr(0, kMost),
-          error["code"].text().substr(0, kMost)};
-}
-
 bool counts(Value line) {
   const std::string_view reason = line["done_reason"].escaped();
   return line["eval_count"].integer().value_or(0) > 0 || (!reason.empty() && reason != "stop");
 }
 
-class LineReader final : public PartReader {
+class LineReader final : public EventReader {
  public:
-  void read(std::string_view, std::string_view data, Parts& out) override {
-    if (tree_.parse(data)) read_line(tree_.root(), out);
+  Chunk read(std::string_view, std::string_view data, StreamFacts& facts, Parts* parts) override {
+    thread_local JsonTree tree;
+    Chunk chunk;
+    const JsonTree::Found found = tree.look_at(data);
+    if (found == JsonTree::Found::kOther) chunk.kind = Chunk::Kind::kNoise;
+    if (found != JsonTree::Found::kObject) return chunk;
+    const Value line = tree.root();
+    if (const Value error = line["error"]; !is_void_error(error)) {
+      chunk.kind = Chunk::Kind::kError;
+      chunk.error = error_of(error);
+      return chunk;
+    }
+    chunk = note(line, facts);
+    if (chunk.kind == Chunk::Kind::kChunk && parts != nullptr) read_line(line, *parts);
+    return chunk;
   }
 
   void read_line(Value line, Parts& out) {
@@ -51,7 +56,8 @@ class LineReader final : public PartReader {
     const Said said = said_in(line);
     add_text(out, PartKind::kReasoning, said.thinking);
     add_text(out, PartKind::kText, said.text);
-    for (const Value call : said.calls) add_call(call, line["created_at"].raw(), out);
+    if (calls_ == 0) tool_calls_.of_answer(line["created_at"].raw());
+    for (const Value call : said.calls) add_call(call, out);
     if (const Value logprobs = line["logprobs"]; !logprobs.empty())
       out.push_back({.kind = PartKind::kLogprobs, .text = std::string(logprobs.raw())});
     if (!line["done"].is_true()) return;
@@ -70,24 +76,72 @@ class LineReader final : public PartReader {
   static void add_text(Parts& out, PartKind kind, Value text) {
     if (!text.escaped().empty()) out.push_back({.kind = kind, .text = std::string(text.escaped())});
   }
-  void add_call(Value call, std::string_view moment, Parts& out) {
+  static Chunk note(Value line, StreamFacts& facts) {
+    Chunk chunk;
+    const Said said = said_in(line);
+    const bool done = line["done"].is_true();
+    if (!said.text.is(Type::kString) && !done && said.calls.empty()) {
+      chunk.kind = Chunk::Kind::kNoise;
+      return chunk;
+    }
+    chunk.kind = Chunk::Kind::kChunk;
+    if (facts.choices.empty()) {
+      facts.choices.push_back({0, true, false, false, false});
+      facts.model = line["model"].text();
+    }
+    if (!said.calls.empty()) facts.calls = facts.choices.front().tool_calls = true;
+    facts.call_bytes += said.calls.raw().size();
+    facts.add_text(said.text.escaped());
+    chunk.token = !said.text.escaped().empty() || !said.thinking.escaped().empty() || !said.calls.empty();
+    if (chunk.token) facts.count_token();
+    if (done) {
+      facts.choices.front().finish = true;
+      chunk.usage = true;
+      facts.counted |= counts(line);
+    }
+    if (facts.call_bytes > StreamFacts::kMaxCalls) chunk.kind = Chunk::Kind::kGarbage;
+    return chunk;
+  }
+  // Each comes whole; some servers give the arguments as a text.
+  void add_call(Value call, Parts& out) {
     const Value function = call["function"];
-    std::string id(call["id"].escaped());
-    // Other APIs want one that no earlier turn has.
-    if (id.empty()) id = "call_" + std::to_string(std::hash<std::string_view>()(moment)) + "_" + std::to_string(calls_);
-    out.push_back({.kind = PartKind::kCall,
-                   .index = calls_,
-                   .id = std::move(id),
-                   .name = std::string(function["name"].escaped())});
     const Value arguments = function["arguments"];
-    if (arguments.is(Type::kObject))
-      out.push_back({.kind = PartKind::kArguments, .index = calls_, .text = escaped(arguments.raw())});
-    ++calls_;
+    std::string text(arguments.escaped());
+    if (arguments.is(Type::kObject)) text = escaped(arguments.raw());
+    tool_calls_.add({calls_++, call["id"].escaped(), function["name"].escaped(), text}, out);
   }
 
-  JsonTree tree_;
+  ToolCalls tool_calls_;
   std::int64_t calls_ = 0;
   bool started_ = false;
+};
+
+// Texts are joined, tool calls gathered; of all else the last line has the word.
+class LineRules final : public AnswerRules {
+ public:
+  void add(Value line, JsonDraft& answer) override {
+    for (const Value member : line) {
+      const JsonDraft::Place place = answer.member(JsonDraft::kRoot, member.key());
+      if (member.key() == "message" && member.is(Type::kObject)) {
+        for (const Value inner : member) add_member(answer.member(place, inner.key()), inner, answer);
+      } else {
+        add_member(place, member, answer);
+      }
+    }
+  }
+
+ private:
+  static void add_member(JsonDraft::Place place, Value member, JsonDraft& answer) {
+    const std::string_view name = member.key();
+    const bool in_pieces = name == "content" || name == "thinking" || name == "response";
+    if (in_pieces && member.is(Type::kString)) {
+      answer.add_text(place, member.escaped());
+    } else if ((name == "tool_calls" || name == "logprobs") && member.is(Type::kArray)) {
+      for (const Value one : member) answer.set(answer.insert(place, answer.count(place)), one);
+    } else {
+      answer.set(place, member);
+    }
+  }
 };
 
 class LineWriter final : public StreamWriter {
@@ -228,70 +282,30 @@ std::string OllamaFormat::nothing(const WriterSettings& settings) const {
          R"(,"done":true,"done_reason":"load"})";
 }
 
-Chunk OllamaFormat::read_event(std::string_view, std::string_view data, StreamFacts& facts) const {
-  thread_local JsonTree tree;
-  Chunk chunk;
-  if (!tree.parse(data)) return chunk;
-  const Value line = tree.root();
-  if (const Value error = line["error"]) {
-    chunk.kind = Chunk::Kind::kError;
-    chunk.error = error_in(error);
-    return chunk;
-  }
-  const Said said = said_in(line);
-  if (!said.text.is(Type::kString) && !line["done"].is_true() && said.calls.empty()) {
-    chunk.kind = Chunk::Kind::kNoise;
-    return chunk;
-  }
-  chunk.kind = Chunk::Kind::kChunk;
-  if (facts.choices.empty()) {
-    facts.choices.push_back({0, true, false, false, false});
-    facts.model = line["model"].text();
-  }
-  if (!said.calls.empty()) facts.calls = facts.choices.front().tool_calls = true;
-  if (!facts.calls) facts.text += json::unescaped(said.text.escaped());
-  if (facts.text.size() > StreamFacts::kMaxText) {
-    facts.opaque = true;
-    facts.text = std::string();
-  }
-  chunk.token = !said.text.escaped().empty() || !said.thinking.escaped().empty() || !said.calls.empty();
-  if (chunk.token) facts.count_token();
-  if (line["done"].is_true()) {
-    facts.choices.front().finish = true;
-    chunk.usage = true;
-    facts.counted |= counts(line);
-  }
-  return chunk;
-}
-
-Answer OllamaFormat::read_answer(std::string_view body) const {
+Answer OllamaFormat::read_answer(std::string_view body, Parts* parts) const {
   Answer answer;
   JsonTree tree;
-  if (!tree.parse(without_white_space_behind(body))) return answer;
+  if (!tree.parse(body)) return answer;
   const Value line = tree.root();
   const Said said = said_in(line);
-  if (line["error"]) {
+  if (!is_void_error(line["error"])) {
     answer.kind = Answer::Kind::kError;
-    answer.error = error_in(line["error"]);
+    answer.error = error_of(line["error"]);
   } else if (said.text.is(Type::kString) || !said.calls.empty()) {
     const bool something =
         !said.text.escaped().empty() || !said.thinking.escaped().empty() || !said.calls.empty() || counts(line);
     answer.kind = something ? Answer::Kind::kGood : Answer::Kind::kEmpty;
+    if (something && parts != nullptr) LineReader().read_line(line, *parts);
   }
   return answer;
 }
 
-std::unique_ptr<PartReader> OllamaFormat::part_reader() const { return std::make_unique<LineReader>(); }
-
-void OllamaFormat::read_parts(std::string_view body, Parts& out) const {
-  JsonTree tree;
-  if (tree.parse(without_white_space_behind(body))) LineReader().read_line(tree.root(), out);
-}
+std::unique_ptr<EventReader> OllamaFormat::reader() const { return std::make_unique<LineReader>(); }
 
 std::unique_ptr<StreamWriter> OllamaFormat::writer(WriterSettings settings) const {
-  return std::make_unique<LineWriter>(std::move(settings), generates());
+  return in_order(std::make_unique<LineWriter>(std::move(settings), generates()));
 }
 
-std::unique_ptr<Assembler> OllamaFormat::assembler() const { return std::make_unique<LineAssembler>(); }
+std::unique_ptr<AnswerRules> OllamaFormat::rules() const { return std::make_unique<LineRules>(); }
 
 }  // namespace spillway::api::ollama

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "api/openai/answer_assembler.h"
-#include "api/openai/chat_answer.h"
+#include "api/openai/chat_reader.h"
+#include "api/ordered_writer.h"
 #include "base/json_text.h"
 
 namespace spillway::api::openai {
@@ -12,13 +12,6 @@ namespace spillway::api::openai {
 namespace {
 
 using Value = JsonTree::Value;
-
-Finish finish_of(std::string_view word) {
-  if (word == "length") return Finish::kLength;
-  if (word == "tool_calls" || word == "function_call") return Finish::kToolCalls;
-  if (word == "content_filter") return Finish::kContentFilter;
-  return Finish::kStop;
-}
 
 std::string_view word_of(Finish finish) {
   switch (finish) {
@@ -30,77 +23,6 @@ std::string_view word_of(Finish finish) {
   }
   return "stop";
 }
-
-void add_text(Parts& out, PartKind kind, std::string_view escaped) {
-  if (!escaped.empty()) out.push_back({.kind = kind, .text = std::string(escaped)});
-}
-
-void add_calls(Value calls, Parts& out) {
-  std::int64_t place = 0;
-  for (const Value call : calls) {
-    const std::int64_t index = call["index"].integer().value_or(place++);
-    const Value function = call["function"];
-    // Some servers repeat the id, or the name, in each piece: a call begins where it has both.
-    if (!call["id"].escaped().empty() && !function["name"].escaped().empty()) {
-      out.push_back({.kind = PartKind::kCall,
-                     .index = index,
-                     .id = std::string(call["id"].escaped()),
-                     .name = std::string(function["name"].escaped())});
-    }
-    if (const std::string_view arguments = function["arguments"].escaped(); !arguments.empty())
-      out.push_back({.kind = PartKind::kArguments, .index = index, .text = std::string(arguments)});
-  }
-}
-
-// A delta, or a message: both name what they carry alike.
-void add_message(Value message, Parts& out) {
-  for (const Value member : message) {
-    const std::string_view key = member.key();
-    if (key == "content") {
-      if (member.is(JsonTree::Type::kString)) add_text(out, PartKind::kText, member.escaped());
-      // Mistral's list of parts.
-      for (const Value part : member) {
-        if (part["type"].escaped() == "text") add_text(out, PartKind::kText, part["text"].escaped());
-        for (const Value thought : part["thinking"]) add_text(out, PartKind::kReasoning, thought["text"].escaped());
-      }
-    } else if (key == "reasoning_content" || key == "reasoning") {
-      add_text(out, PartKind::kReasoning, member.escaped());
-    } else if (key == "refusal") {
-      add_text(out, PartKind::kRefusal, member.escaped());
-    } else if (key == "tool_calls") {
-      add_calls(member, out);
-    }
-  }
-}
-
-class ChatReader final : public PartReader {
- public:
-  void read(std::string_view, std::string_view data, Parts& out) override {
-    if (!tree_.parse(data)) return;
-    read_object(tree_.root(), "delta", out);
-  }
-
-  void read_object(Value chunk, std::string_view inside, Parts& out) {
-    const Value id = chunk["id"];
-    if (!std::exchange(started_, true)) {
-      out.push_back(
-          {.kind = PartKind::kStart, .id = std::string(id.escaped()), .name = std::string(chunk["model"].escaped())});
-    }
-    for (const Value choice : chunk["choices"]) {
-      if (choice["index"].integer().value_or(0) != 0) continue;
-      add_message(choice[inside], out);
-      if (const Value logprobs = choice["logprobs"]["content"]; logprobs.is(JsonTree::Type::kArray))
-        out.push_back({.kind = PartKind::kLogprobs, .text = std::string(logprobs.raw())});
-      const std::string_view finish = choice["finish_reason"].escaped();
-      if (!finish.empty() && finish != "null") out.push_back({.kind = PartKind::kFinish, .finish = finish_of(finish)});
-    }
-    if (const Value usage = chunk["usage"]) out.push_back({.kind = PartKind::kUsage, .usage = read_usage(usage)});
-  }
-
- private:
-  JsonTree tree_;
-  bool started_ = false;
-};
 
 class ChatWriter final : public StreamWriter {
  public:
@@ -249,32 +171,18 @@ std::variant<ChatRequest, ApiError> ChatFormat::decode(std::string_view body, bo
   return decode_request(body, kChatShape, trusted);
 }
 
-Chunk ChatFormat::read_event(std::string_view type, std::string_view data, StreamFacts& facts) const {
-  Chunk chunk = read_chunk(data, facts);
-  // "ping": whatever it holds is no failure.
-  const bool is_foreign = !type.empty() && type != "message" && type != "error";
-  if (is_foreign && chunk.kind != Chunk::Kind::kChunk && chunk.kind != Chunk::Kind::kDone)
-    chunk.kind = Chunk::Kind::kNoise;
-  return chunk;
-}
-
 std::string ChatFormat::missing_before(const Chunk& chunk, const StreamFacts& facts) const {
   return chunk.without_role >= 0 ? role_event(facts, chunk.without_role) : std::string();
 }
 
-Answer ChatFormat::read_answer(std::string_view body) const { return openai::read_answer(body); }
+Answer ChatFormat::read_answer(std::string_view body, Parts* parts) const { return read_chat_answer(body, parts); }
 
-std::unique_ptr<PartReader> ChatFormat::part_reader() const { return std::make_unique<ChatReader>(); }
-
-void ChatFormat::read_parts(std::string_view body, Parts& out) const {
-  JsonTree tree;
-  if (tree.parse(body)) ChatReader().read_object(tree.root(), "message", out);
-}
+std::unique_ptr<EventReader> ChatFormat::reader() const { return chat_reader(); }
 
 std::unique_ptr<StreamWriter> ChatFormat::writer(WriterSettings settings) const {
-  return std::make_unique<ChatWriter>(std::move(settings));
+  return with_arguments(std::make_unique<ChatWriter>(std::move(settings)));
 }
 
-std::unique_ptr<Assembler> ChatFormat::assembler() const { return std::make_unique<AnswerAssembler>(); }
+std::unique_ptr<AnswerRules> ChatFormat::rules() const { return chat_rules(); }
 
 }  // namespace spillway::api::openai

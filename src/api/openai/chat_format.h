@@ -14,13 +14,11 @@ class ChatFormat final : public Format {
   [[nodiscard]] Refusal read_request(JsonTree::Value body, Conversation& into) const override;
   [[nodiscard]] Refusal write_request(const Conversation& chat, const Recipient& recipient, std::string& out,
                                       std::vector<std::string>& dropped) const override;
-  Chunk read_event(std::string_view type, std::string_view data, StreamFacts& facts) const override;
+  [[nodiscard]] std::unique_ptr<EventReader> reader() const override;
   [[nodiscard]] std::string missing_before(const Chunk& chunk, const StreamFacts& facts) const override;
-  [[nodiscard]] Answer read_answer(std::string_view body) const override;
-  [[nodiscard]] std::unique_ptr<PartReader> part_reader() const override;
-  void read_parts(std::string_view body, Parts& out) const override;
+  Answer read_answer(std::string_view body, Parts* parts) const override;
   [[nodiscard]] std::unique_ptr<StreamWriter> writer(WriterSettings settings) const override;
-  [[nodiscard]] std::unique_ptr<Assembler> assembler() const override;
+  [[nodiscard]] std::unique_ptr<AnswerRules> rules() const override;
 };
 
 // OpenAI's `usage`, and DeepSeek's members of it.

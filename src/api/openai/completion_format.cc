@@ -3,11 +3,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "api/event_text.h"
 #include "api/json_reading.h"
 #include "api/openai/chat_format.h"
-#include "base/byte_buffer.h"
-#include "base/json_text.h"
+#include "api/openai/chat_reader.h"
 
 namespace spillway::api::openai {
 
@@ -22,10 +20,24 @@ Finish finish_of(std::string_view word) {
 
 bool is_finish(std::string_view word) { return !word.empty() && word != "null"; }
 
-class CompletionReader final : public PartReader {
+class CompletionReader final : public EventReader {
  public:
-  void read(std::string_view, std::string_view data, Parts& out) override {
-    if (tree_.parse(data)) read_object(tree_.root(), out);
+  Chunk read(std::string_view, std::string_view data, StreamFacts& facts, Parts* parts) override {
+    Chunk chunk;
+    data = without_white_space_behind(data);
+    if (data == "[DONE]") {
+      chunk.kind = Chunk::Kind::kDone;
+      return chunk;
+    }
+    thread_local JsonTree tree;
+    switch (tree.look_at(data)) {
+      case JsonTree::Found::kObject: chunk = note(tree.root(), facts); break;
+      case JsonTree::Found::kOther: chunk.kind = Chunk::Kind::kNoise; break;
+      case JsonTree::Found::kSeveral: chunk.kind = Chunk::Kind::kSeveral; break;
+      case JsonTree::Found::kNothing: break;
+    }
+    if (chunk.kind == Chunk::Kind::kChunk && parts != nullptr) read_object(tree.root(), *parts);
+    return chunk;
   }
 
   void read_object(Value object, Parts& out) {
@@ -45,7 +57,41 @@ class CompletionReader final : public PartReader {
   }
 
  private:
-  JsonTree tree_;
+  static Chunk note(Value object, StreamFacts& facts) {
+    Chunk chunk;
+    if (const Value error = object["error"]; !is_void_error(error)) {
+      chunk.kind = Chunk::Kind::kError;
+      chunk.error = error_of(error);
+      return chunk;
+    }
+    if (facts.id.empty()) {
+      facts.id = object["id"].text();
+      facts.model = object["model"].text();
+      facts.created = object["created"].integer().value_or(0);
+    }
+    const Value choices = object["choices"];
+    const Value usage = object["usage"];
+    for (const Value choice : choices) {
+      bool is_new = false;
+      const std::int64_t index = choice["index"].integer().value_or(0);
+      StreamFacts::Choice* const known = choice_of(facts, index, is_new);
+      if (known == nullptr) return chunk;
+      known->role = true;
+      const std::string_view text = choice["text"].escaped();
+      const std::string_view finish = choice["finish_reason"].escaped();
+      chunk.token |= !text.empty();
+      facts.opaque |= index != 0;
+      if (index == 0) facts.add_text(text);
+      known->finish |= is_finish(finish);
+      facts.counted |= is_finish(finish) && finish != "stop";
+    }
+    chunk.usage = static_cast<bool>(usage);
+    facts.counted |= usage["completion_tokens"].integer().value_or(0) > 0;
+    if (chunk.token) facts.count_token();
+    chunk.kind = choices || usage ? Chunk::Kind::kChunk : Chunk::Kind::kNoise;
+    return chunk;
+  }
+
   bool started_ = false;
 };
 
@@ -124,64 +170,44 @@ class CompletionWriter final : public StreamWriter {
 };
 
 // Texts are joined by choice; of all else the first word holds, but of usage the last.
-class CompletionAssembler final : public Assembler {
+class CompletionRules final : public AnswerRules {
  public:
-  void feed(std::string_view events) override {
-    for_each_data(events, [&](const std::string& data) {
-      std::string padded = data;
-      padded.append(ByteBuffer::kPadding, '\0');
-      JsonTree tree;
-      if (tree.parse(std::string_view(padded).substr(0, data.size()))) add(tree.root());
-    });
-  }
-  [[nodiscard]] std::string answer() const override {
-    std::string out = "{" + first_;
-    append_raw(out, "choices", "[");
-    for (const Choice& one : choices_) {
-      out += out.back() == '[' ? "{" : ",{";
-      append_raw(out, "index", std::to_string(one.index));
-      append_text(out, "text", one.text);
-      append_raw(out, "logprobs", one.logprobs.empty() ? "null" : one.logprobs);
-      append_raw(out, "finish_reason", one.finish.empty() ? "null" : one.finish);
-      out += "}";
-    }
-    out += "]";
-    append_set(out, "usage", usage_);
-    return out + "}";
-  }
-
- private:
-  struct Choice {
-    std::int64_t index = 0;
-    std::string text;
-    std::string logprobs;
-    std::string finish;
-  };
-
-  void add(Value chunk) {
-    const bool is_first = first_.empty();
+  void add(Value chunk, JsonDraft& answer) override {
+    const bool is_first = answer.count(JsonDraft::kRoot) == 0;
     for (const Value member : chunk) {
       if (member.key() == "choices") {
-        for (const Value choice : member) add_choice(choice);
+        for (const Value choice : member) add_choice(choice, answer);
       } else if (member.key() == "usage") {
-        if (member) usage_ = member.raw();
+        if (member) answer.set(answer.member(JsonDraft::kRoot, "usage"), member);
       } else if (is_first) {
-        append_raw(first_, member.key(), member.raw());
+        answer.set(answer.member(JsonDraft::kRoot, member.key()), member);
       }
     }
   }
-  void add_choice(Value choice) {
-    const std::int64_t index = choice["index"].integer().value_or(0);
-    auto found = std::ranges::find(choices_, index, &Choice::index);
-    if (found == choices_.end()) found = choices_.insert(choices_.end(), Choice{index, {}, {}, {}});
-    found->text += choice["text"].escaped();
-    if (const Value logprobs = choice["logprobs"]) found->logprobs = logprobs.raw();
-    if (is_finish(choice["finish_reason"].escaped())) found->finish = choice["finish_reason"].raw();
+  void finish(JsonDraft& answer) override {
+    if (choices_.empty()) answer.set_json(answer.member(JsonDraft::kRoot, "choices"), "[]");
   }
 
-  std::string first_;  // members of the first chunk
-  std::vector<Choice> choices_;
-  std::string usage_;
+ private:
+  void add_choice(Value choice, JsonDraft& answer) {
+    const std::int64_t index = choice["index"].integer().value_or(0);
+    const JsonDraft::Place list = answer.member(JsonDraft::kRoot, "choices");
+    auto found = std::ranges::find(choices_, index);
+    const auto at = static_cast<std::size_t>(found - choices_.begin());
+    if (found == choices_.end()) {
+      if (choices_.size() == StreamFacts::kMaxChoices) return;
+      choices_.push_back(index);
+      answer.set_json(answer.insert(list, at),
+                      "{\"index\":" + std::to_string(index) + R"(,"text":"","logprobs":null,"finish_reason":null})");
+    }
+    const JsonDraft::Place into = answer.element(list, at);
+    answer.add_text(answer.member(into, "text"), choice["text"].escaped());
+    if (const Value logprobs = choice["logprobs"]) answer.merge(answer.member(into, "logprobs"), logprobs);
+    if (is_finish(choice["finish_reason"].escaped()))
+      answer.set(answer.member(into, "finish_reason"), choice["finish_reason"]);
+  }
+
+  std::vector<std::int64_t> choices_;  // their indexes
 };
 
 // It asks for what is done anyway.
@@ -229,62 +255,14 @@ Refusal CompletionFormat::read_request(Value body, Conversation& into) const {
   return std::nullopt;
 }
 
-Chunk CompletionFormat::read_event(std::string_view, std::string_view data, StreamFacts& facts) const {
-  thread_local JsonTree tree;
-  Chunk chunk;
-  data = without_white_space_behind(data);
-  if (data == "[DONE]") {
-    chunk.kind = Chunk::Kind::kDone;
-    return chunk;
-  }
-  if (!tree.parse(data)) return chunk;
-  const Value object = tree.root();
-  if (const Value error = object["error"]; !error.empty() || !error.escaped().empty()) {
-    chunk.kind = Chunk::Kind::kError;
-    chunk.error = read_error(data);
-    return chunk;
-  }
-  if (facts.id.empty()) {
-    facts.id = object["id"].text();
-    facts.model = object["model"].text();
-    facts.created = object["created"].integer().value_or(0);
-  }
-  const Value choices = object["choices"];
-  const Value usage = object["usage"];
-  for (const Value choice : choices) {
-    const std::int64_t index = choice["index"].integer().value_or(0);
-    auto found = std::ranges::find(facts.choices, index, &StreamFacts::Choice::index);
-    if (found == facts.choices.end()) {
-      if (facts.choices.size() == StreamFacts::kMaxChoices) return chunk;
-      found = facts.choices.insert(facts.choices.end(), {index, true, false, false, false});
-    }
-    const std::string_view text = choice["text"].escaped();
-    const std::string_view finish = choice["finish_reason"].escaped();
-    chunk.token |= !text.empty();
-    facts.opaque |= index != 0;
-    if (index == 0) facts.text += json::unescaped(text);
-    found->finish |= is_finish(finish);
-    facts.counted |= is_finish(finish) && finish != "stop";
-  }
-  if (facts.text.size() > StreamFacts::kMaxText) {
-    facts.opaque = true;
-    facts.text = std::string();
-  }
-  chunk.usage = static_cast<bool>(usage);
-  facts.counted |= usage["completion_tokens"].integer().value_or(0) > 0;
-  if (chunk.token) facts.count_token();
-  chunk.kind = choices || usage ? Chunk::Kind::kChunk : Chunk::Kind::kNoise;
-  return chunk;
-}
-
-Answer CompletionFormat::read_answer(std::string_view body) const {
+Answer CompletionFormat::read_answer(std::string_view body, Parts* parts) const {
   Answer answer;
   JsonTree tree;
-  if (!tree.parse(without_white_space_behind(body))) return answer;
+  if (!tree.parse(body)) return answer;
   const Value object = tree.root();
-  if (const Value error = object["error"]; !error.empty() || !error.escaped().empty()) {
+  if (const Value error = object["error"]; !is_void_error(error)) {
     answer.kind = Answer::Kind::kError;
-    answer.error = read_error(body);
+    answer.error = error_of(error);
     return answer;
   }
   if (!object["choices"].is(Type::kArray)) return answer;
@@ -294,20 +272,16 @@ Answer CompletionFormat::read_answer(std::string_view body) const {
     something |= !choice["text"].escaped().empty() || (is_finish(finish) && finish != "stop");
   }
   answer.kind = something ? Answer::Kind::kGood : Answer::Kind::kEmpty;
+  if (something && parts != nullptr) CompletionReader().read_object(object, *parts);
   return answer;
 }
 
-std::unique_ptr<PartReader> CompletionFormat::part_reader() const { return std::make_unique<CompletionReader>(); }
-
-void CompletionFormat::read_parts(std::string_view body, Parts& out) const {
-  JsonTree tree;
-  if (tree.parse(without_white_space_behind(body))) CompletionReader().read_object(tree.root(), out);
-}
+std::unique_ptr<EventReader> CompletionFormat::reader() const { return std::make_unique<CompletionReader>(); }
 
 std::unique_ptr<StreamWriter> CompletionFormat::writer(WriterSettings settings) const {
   return std::make_unique<CompletionWriter>(std::move(settings));
 }
 
-std::unique_ptr<Assembler> CompletionFormat::assembler() const { return std::make_unique<CompletionAssembler>(); }
+std::unique_ptr<AnswerRules> CompletionFormat::rules() const { return std::make_unique<CompletionRules>(); }
 
 }  // namespace spillway::api::openai

@@ -12,12 +12,10 @@ class CompletionFormat final : public Format {
 
   [[nodiscard]] std::variant<ChatRequest, ApiError> decode(std::string_view body, bool trusted) const override;
   [[nodiscard]] Refusal read_request(JsonTree::Value body, Conversation& into) const override;
-  Chunk read_event(std::string_view type, std::string_view data, StreamFacts& facts) const override;
-  [[nodiscard]] Answer read_answer(std::string_view body) const override;
-  [[nodiscard]] std::unique_ptr<PartReader> part_reader() const override;
-  void read_parts(std::string_view body, Parts& out) const override;
+  [[nodiscard]] std::unique_ptr<EventReader> reader() const override;
+  Answer read_answer(std::string_view body, Parts* parts) const override;
   [[nodiscard]] std::unique_ptr<StreamWriter> writer(WriterSettings settings) const override;
-  [[nodiscard]] std::unique_ptr<Assembler> assembler() const override;
+  [[nodiscard]] std::unique_ptr<AnswerRules> rules() const override;
 };
 
 }  // namespace spillway::api::openai

@@ -4,9 +4,7 @@
 #include <array>
 #include <utility>
 
-#include "api/event_text.h"
-#include "api/json_reading.h"
-#include "base/byte_buffer.h"
+#include "api/ordered_writer.h"
 
 namespace spillway::api::openai {
 
@@ -36,10 +34,8 @@ class ResponsesWriter final : public StreamWriter {
  public:
   explicit ResponsesWriter(WriterSettings settings)
       : settings_(std::move(settings)), id_(escaped(settings_.id)), model_(escaped(settings_.model)) {
-    std::string padded(settings_.request_body);
-    padded.append(ByteBuffer::kPadding, '\0');
     JsonTree tree;
-    tree.parse(without_white_space_behind(std::string_view(padded).substr(0, settings_.request_body.size())));
+    tree.parse(settings_.request_body);
     for (const auto& [name, otherwise] : kRepeated) {
       const Value value = tree.root()[name];
       append_raw(repeated_, name, value ? value.raw() : otherwise);
@@ -93,6 +89,7 @@ class ResponsesWriter final : public StreamWriter {
               R"(","type":")" + std::string(error_type(error.status, error.code)) + R"(","param":null,"code":")" +
               code + "\"}");
   }
+  [[nodiscard]] std::size_t held() const override { return said_.size() + output_.size(); }
   std::string keep_alive() override { return ": keep-alive\n\n"; }
   std::string note(std::string_view json) override { return ": spillway " + std::string(json) + "\n\n"; }
 
@@ -204,22 +201,12 @@ class ResponsesWriter final : public StreamWriter {
 };
 
 // The last event holds all.
-class ResponseAssembler final : public Assembler {
+class ResponseRules final : public AnswerRules {
  public:
-  void feed(std::string_view events) override {
-    for_each_data(events, [&](const std::string& data) {
-      if (data.find(R"("type":"response.)") == std::string::npos) return;
-      std::string padded = data;
-      padded.append(ByteBuffer::kPadding, '\0');
-      JsonTree tree;
-      if (!tree.parse(std::string_view(padded).substr(0, data.size()))) return;
-      if (const Value response = tree.root()["response"]) answer_ = response.raw();
-    });
+  void add(Value event, JsonDraft& answer) override {
+    const Value response = event["response"];
+    if (response.is(Type::kObject)) answer.set(JsonDraft::kRoot, response);
   }
-  [[nodiscard]] std::string answer() const override { return answer_; }
-
- private:
-  std::string answer_;
 };
 
 }  // namespace
@@ -232,9 +219,9 @@ std::variant<ChatRequest, ApiError> ResponsesFormat::decode(std::string_view bod
 }
 
 std::unique_ptr<StreamWriter> ResponsesFormat::writer(WriterSettings settings) const {
-  return std::make_unique<ResponsesWriter>(std::move(settings));
+  return in_order(std::make_unique<ResponsesWriter>(std::move(settings)));
 }
 
-std::unique_ptr<Assembler> ResponsesFormat::assembler() const { return std::make_unique<ResponseAssembler>(); }
+std::unique_ptr<AnswerRules> ResponsesFormat::rules() const { return std::make_unique<ResponseRules>(); }
 
 }  // namespace spillway::api::openai

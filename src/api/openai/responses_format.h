@@ -13,7 +13,7 @@ class ResponsesFormat final : public Format {
   [[nodiscard]] std::variant<ChatRequest, ApiError> decode(std::string_view body, bool trusted) const override;
   [[nodiscard]] Refusal read_request(JsonTree::Value body, Conversation& into) const override;
   [[nodiscard]] std::unique_ptr<StreamWriter> writer(WriterSettings settings) const override;
-  [[nodiscard]] std::unique_ptr<Assembler> assembler() const override;
+  [[nodiscard]] std::unique_ptr<AnswerRules> rules() const override;
 };
 
 }  // namespace spillway::api::openai

@@ -1,4 +1,4 @@
-#include "api/openai/chat_answer.h"
+#include "api/openai/chat_reader.h"
 
 #include <gtest/gtest.h>
 
@@ -22,10 +22,10 @@ struct Read : Chunk {
 // One chunk, as the first of a stream or behind what `facts` tells.
 Read chunk(std::string_view data, StreamFacts facts = {}) {
   Read read{{}, std::move(facts)};
-  static_cast<Chunk&>(read) = read_chunk(Padded(data).view(), read.facts);
+  static_cast<Chunk&>(read) = chat_reader()->read({}, Padded(data).view(), read.facts, nullptr);
   return read;
 }
-Answer answer(std::string_view body) { return read_answer(Padded(body).view()); }
+Answer answer(std::string_view body) { return read_chat_answer(Padded(body).view(), nullptr); }
 // What the writer adds at the end of a stream that was passed on as it came, without the mark of its end.
 std::string finish_events(const StreamFacts& facts) {
   const auto writer = format_of(Endpoint::kChat).writer({});
@@ -188,9 +188,10 @@ TEST(Chunk, a_long_error_message_is_cut) {
   EXPECT_LE(chunk(R"({"error":{"message":")" + std::string(10'000, 'e') + "\"}}").error.message.size(), 300u);
 }
 
-TEST(Chunk, json_objects_that_are_no_chunks_are_noise) {
-  for (const std::string data : {"{}", R"({"type":"ping"})", R"({"cost":0.01})", R"({"choices":null})",
-                                 R"({"object":"chat.completion.chunk"})", R"({"choices":null,"error":""})"}) {
+TEST(Chunk, json_that_is_no_chunk_is_noise) {
+  for (const std::string data :
+       {"{}", R"({"type":"ping"})", R"({"cost":0.01})", R"({"choices":null})", R"({"object":"chat.completion.chunk"})",
+        R"({"choices":null,"error":""})", "null", "7", "\"x\"", "[]"}) {
     EXPECT_EQ(chunk(data).kind, Kind::kNoise) << data;
   }
 }
@@ -203,11 +204,10 @@ TEST(Chunk, more_than_one_json_text_is_told) {
   EXPECT_EQ(chunk(" " + one + " \n").kind, Kind::kChunk);
 }
 
-TEST(Chunk, what_is_no_json_object_is_garbage) {
+TEST(Chunk, what_is_no_json_is_garbage) {
   for (const std::string data :
-       {"", " ", "null", "7", "\"x\"", "[]", "hello", "<html>", R"({"choices":{}})", R"({"choices":[7]})",
-        R"({"choices":["x"]})", R"({"choices":[{"delta":{"content":"x"}})", R"({"choices":[)",
-        R"({"choices":[{"delta":{"content":"x"}}])"}) {
+       {"", " ", "hello", "<html>", R"({"choices":{}})", R"({"choices":[7]})", R"({"choices":["x"]})",
+        R"({"choices":[{"delta":{"content":"x"}})", R"({"choices":[)", R"({"choices":[{"delta":{"content":"x"}}])"}) {
     EXPECT_EQ(chunk(data).kind, Kind::kGarbage) << data;
   }
 }
@@ -294,15 +294,17 @@ TEST(ReadError, takes_message_type_and_code_from_where_they_stand) {
 TEST(ThreadParser, gives_back_what_a_large_document_made_it_take) {
   const std::string large = with_message(R"({"content":")" + std::string(8u << 20, 'x') + R"("})");
   EXPECT_EQ(answer(large).kind, Answer::Kind::kGood);
-  EXPECT_LE(ThreadParser::capacity(), ThreadParser::kKept);
+  EXPECT_EQ(ThreadStructure::capacity(), 0u);
   EXPECT_EQ(read_error(Padded(large).view()).message, "");
-  EXPECT_LE(ThreadParser::capacity(), ThreadParser::kKept);
-  const std::string request =
-      R"({"model":"m","messages":[{"role":"user","content":")" + std::string(8u << 20, 'x') + R"("}]})";
-  EXPECT_TRUE(std::holds_alternative<ChatRequest>(decode_chat_request(Padded(request).view())));
+  const auto request_of = [](std::size_t size) {
+    return R"({"model":"m","messages":[{"role":"user","content":")" + std::string(size, 'x') + R"("}]})";
+  };
+  EXPECT_TRUE(std::holds_alternative<ChatRequest>(decode_chat_request(Padded(request_of(8u << 20)).view())));
   EXPECT_LE(ThreadParser::capacity(), ThreadParser::kKept);
   EXPECT_EQ(answer(with_message(R"({"content":"x"})")).kind, Answer::Kind::kGood);
+  EXPECT_TRUE(std::holds_alternative<ChatRequest>(decode_chat_request(Padded(request_of(8)).view())));
   EXPECT_GT(ThreadParser::capacity(), 0u);
+  EXPECT_GT(ThreadStructure::capacity(), 0u);
 }
 
 TEST(IsJson, is_the_whole_of_it) {

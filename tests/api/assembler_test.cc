@@ -1,8 +1,10 @@
-#include "api/openai/answer_assembler.h"
+#include "api/assembler.h"
 
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+
+#include "api/format.h"
 
 namespace spillway::api::openai {
 namespace {
@@ -14,12 +16,16 @@ std::string chunk(const std::string& delta, const std::string& rest = R"(,"finis
          delta + rest + "}]}\n\n";
 }
 json assembled(const std::string& events) {
-  AnswerAssembler assembler;
-  assembler.feed(events);
+  Assembler assembler(format_of(Endpoint::kChat).rules());
+  std::string_view rest = events;
+  for (std::size_t end = rest.find("\n\n"); end != std::string_view::npos; end = rest.find("\n\n")) {
+    if (rest.starts_with("data: ")) assembler.add(rest.substr(6, end - 6));
+    rest.remove_prefix(end + 2);
+  }
   return json::parse(assembler.answer());
 }
 
-TEST(AnswerAssembler, joins_the_texts_and_keeps_the_identity) {
+TEST(Assembler, joins_the_texts_and_keeps_the_identity) {
   const json out =
       assembled(chunk(R"({"role":"assistant","content":""})") + chunk(R"({"content":"Hel"})") +
                 chunk(R"({"content":"lo"})") + chunk("{}", R"(,"finish_reason":"stop")") +
@@ -28,7 +34,7 @@ TEST(AnswerAssembler, joins_the_texts_and_keeps_the_identity) {
     "message":{"role":"assistant","content":"Hello"},"finish_reason":"stop"}],"usage":{"total_tokens":3},"timings":{"n":1}})"));
 }
 
-TEST(AnswerAssembler, merges_parallel_calls_whether_or_not_a_server_repeats_their_names) {
+TEST(Assembler, merges_parallel_calls_whether_or_not_a_server_repeats_their_names) {
   const json out = assembled(
       chunk(R"({"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}]})") +
       chunk(R"({"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\""}}]})") +
@@ -39,7 +45,7 @@ TEST(AnswerAssembler, merges_parallel_calls_whether_or_not_a_server_repeats_thei
                             {"id":"b","type":"function","function":{"name":"g","arguments":"{}"}}])"));
 }
 
-TEST(AnswerAssembler, keeps_what_nobody_thought_of) {
+TEST(Assembler, keeps_what_nobody_thought_of) {
   const json out = assembled(
       chunk(R"({"reasoning_content":"so ","audio_hint":[1]})", R"(,"logprobs":{"content":[{"token":"a"}]},"seen":1)") +
       chunk(R"({"reasoning_content":"it is","audio_hint":[2]})",
@@ -50,10 +56,10 @@ TEST(AnswerAssembler, keeps_what_nobody_thought_of) {
   EXPECT_EQ(out["choices"][0]["seen"], 2);
 }
 
-TEST(AnswerAssembler, keeps_choices_apart_and_reads_any_line_end) {
+TEST(Assembler, keeps_choices_apart) {
   const json out = assembled(
-      "data: {\"choices\":[{\"index\":1,\"delta\":{\"content\":\"B\"}}]}\r\n\r\n: comment\r\n\r\n"
-      "data: {\"choices\":[{\"index\":0,\ndata: \"delta\":{\"content\":\"A\"}}]}\n\ndata: [DONE]\n\n");
+      "data: {\"choices\":[{\"index\":1,\"delta\":{\"content\":\"B\"}}]}\n\n: comment\n\n"
+      "data: {\"choices\":[{\"index\":0,\n\"delta\":{\"content\":\"A\"}}]}\n\ndata: [DONE]\n\n");
   ASSERT_EQ(out["choices"].size(), 2u);
   EXPECT_EQ(out["choices"][0]["message"]["content"], "A");
   EXPECT_EQ(out["choices"][1]["message"]["content"], "B");
