@@ -1,8 +1,8 @@
 #include "api/conversation.h"
 
+#include <algorithm>
 #include <charconv>
 
-#include "base/byte_buffer.h"
 #include "base/json_text.h"
 
 namespace spillway::api {
@@ -92,12 +92,57 @@ std::optional<std::string> arguments_of(std::string_view escaped) {
   std::string text = json::unescaped(escaped);
   const std::size_t first = text.find_first_not_of(" \t\r\n");
   if (first == std::string::npos) return "{}";
-  const std::size_t size = text.size();
-  text.append(ByteBuffer::kPadding, '\0');
   JsonTree tree;
-  if (!tree.parse(std::string_view(text).substr(0, size))) return std::nullopt;
-  text.resize(size);
-  return text;
+  if (!tree.parse(text)) return std::nullopt;
+  return std::string(tree.root().raw());
+}
+
+void take_arguments(Value arguments, Conversation& into, Content& call) {
+  call.text = "{}";
+  if (arguments.is(Type::kObject)) call.text = arguments.raw();
+  if (!arguments.is(Type::kString)) return;
+  if (auto text = arguments_of(arguments.escaped())) {
+    call.text = into.keep(std::move(*text));
+  } else {
+    call.said = arguments.escaped();
+  }
+}
+
+std::string fitting_id(std::string_view id, CallIds wanted) {
+  constexpr std::size_t kLongest = 64;
+  constexpr std::size_t kNine = 9;
+  const auto is_word = [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '-';
+  };
+  const auto is_letter = [&](char c) { return is_word(c) && c != '_' && c != '-'; };
+  const bool fits =
+      wanted == CallIds::kAny ||
+      (wanted == CallIds::kWord && !id.empty() && id.size() <= kLongest && std::ranges::all_of(id, is_word)) ||
+      (wanted == CallIds::kNine && id.size() == kNine && std::ranges::all_of(id, is_letter));
+  if (fits) return std::string(id);
+  constexpr std::string_view kLetters = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+  std::uint64_t hash = 14695981039346656037u;  // FNV-1a
+  for (const char c : id) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  std::string mark;
+  for (; mark.size() < kNine; hash /= kLetters.size()) mark += kLetters[hash % kLetters.size()];
+  if (wanted == CallIds::kNine) return mark;
+  std::string out;
+  for (const char c : id.substr(0, kLongest - kNine - 1)) out += is_word(c) ? c : '_';
+  return out + "_" + mark;
+}
+
+std::string object_schema(std::string_view parameters) {
+  JsonTree tree;
+  if (parameters.empty() || !tree.parse(parameters)) return R"({"type":"object","properties":{}})";
+  const Value schema = tree.root();
+  std::string missing;
+  if (!schema["type"]) missing += R"("type":"object")";
+  // One that is put together of others has them there.
+  const bool is_composed = schema["anyOf"] || schema["oneOf"] || schema["allOf"] || schema["$ref"];
+  if (!schema["properties"] && !is_composed) missing.append(missing.empty() ? "" : ",").append(R"("properties":{})");
+  if (missing.empty()) return std::string(parameters);
+  const std::string_view members = parameters.substr(parameters.find('{') + 1);
+  return "{" + missing + (schema.empty() ? "" : ",") + std::string(members);
 }
 
 void begin_member(std::string& out, std::string_view name) {

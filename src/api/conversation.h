@@ -30,6 +30,7 @@ struct Content {
   std::string_view name = {};        // of the tool
   std::string_view media_type = {};  // of kImageData
   std::string_view signature = {};   // of kReasoning
+  std::string_view said = {};        // of kCall: its arguments as they came, a text, where they are no object
   std::vector<Content> inside = {};
   bool failed = false;  // of kResult
 };
@@ -114,6 +115,21 @@ Refusal take_functions(JsonTree::Value list, Conversation& into);
 
 // The arguments of a call, which stand in a text: as a JSON text of their own. Nothing: they are no object.
 std::optional<std::string> arguments_of(std::string_view escaped);
+// Those of a call in the history: an object, or a text that holds one. A model that was cut at its limit leaves others
+// there, which must not end the session: then `call` has {} and what was said.
+void take_arguments(JsonTree::Value arguments, Conversation& into, Content& call);
+
+// What a provider wants the ids of tool calls to look like.
+enum class CallIds : std::uint8_t {
+  kAny,
+  kWord,  // letters, digits, "_" and "-" (Anthropic)
+  kNine,  // nine letters and digits (Mistral)
+};
+// `id`, or one made from it that fits, the same each time: a call and its result still belong together.
+std::string fitting_id(std::string_view id, CallIds wanted);
+
+// A tool's parameters, whose `type` has to be there, and `properties`: providers refuse others.
+std::string object_schema(std::string_view parameters);
 
 // Appending members: a comma before each but the first of its object.
 void begin_member(std::string& out, std::string_view name);

@@ -71,6 +71,29 @@ Edit member_edit(std::string_view body, std::size_t object_end, std::string_view
   return {outer->first + 1, outer->first + 1, member + (is_empty ? "" : ",")};
 }
 
+void append_call_id_edits(std::string_view body, CallIds wanted, std::vector<Edit>& edits) {
+  const std::string_view mark = wanted == CallIds::kWord ? "\"tool_use_id\"" : "\"tool_call_id\"";
+  if (wanted == CallIds::kAny || body.find(mark) == std::string_view::npos) return;
+  JsonTree tree;
+  if (!tree.parse(body)) return;
+  const auto mend = [&](JsonTree::Value id) {
+    if (!id.is(JsonTree::Type::kString)) return;
+    std::string fits = fitting_id(id.escaped(), wanted);
+    if (fits == id.escaped()) return;
+    const auto begin = static_cast<std::size_t>(id.escaped().data() - body.data());
+    edits.push_back({begin, begin + id.escaped().size(), std::move(fits)});
+  };
+  for (const JsonTree::Value message : tree.root()["messages"]) {
+    mend(message["tool_call_id"]);
+    for (const JsonTree::Value call : message["tool_calls"]) mend(call["id"]);
+    if (!message["content"].is(JsonTree::Type::kArray) || wanted != CallIds::kWord) continue;
+    for (const JsonTree::Value block : message["content"]) {
+      mend(block["tool_use_id"]);
+      if (block["type"].escaped() == "tool_use") mend(block["id"]);
+    }
+  }
+}
+
 std::vector<std::string_view> splice(std::string_view body, std::vector<Edit>& edits) {
   std::ranges::sort(edits, {}, &Edit::begin);
   std::vector<std::string_view> pieces;

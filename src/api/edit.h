@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "api/conversation.h"
+
 namespace spillway::api {
 
 // One place of a body where something else goes.
@@ -22,5 +24,9 @@ std::vector<std::string_view> splice(std::string_view body, std::vector<Edit>& e
 // object `object` there. Whatever else is set stays. `body` needs ByteBuffer::kPadding readable bytes behind it.
 Edit member_edit(std::string_view body, std::size_t object_end, std::string_view object, std::string_view name,
                  std::string_view value);
+
+// Changes the ids of tool calls in `body`, a request in the Dialect of the Backend that it goes to, to such as it
+// takes; of calls and of their results alike.
+void append_call_id_edits(std::string_view body, CallIds wanted, std::vector<Edit>& edits);
 
 }  // namespace spillway::api

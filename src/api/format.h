@@ -43,6 +43,7 @@ struct Recipient {
   bool max_completion_tokens = false;  // in place of max_tokens
   bool may_be_silenced = false;        // its thinking can be switched off
   bool fixed_sampling = false;         // it refuses temperature and top_p
+  CallIds call_ids = CallIds::kAny;
 };
 
 // What an answer is written with.

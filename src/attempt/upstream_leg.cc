@@ -230,6 +230,7 @@ Task<Outcome> UpstreamLeg::ask_once(std::shared_ptr<http::ClientConnection> kept
     edits = api::continuation_edits(request, *resumption_);
     append_thinking_off(edits);
   }
+  if (body_.dropped == nullptr) api::append_call_id_edits(body, target_.backend->call_ids(), edits);
   if (asks_for_stream_ && !ask_.chat.stream) api::append_streaming_edits(request, edits);
   if (slot_.has_slot()) {
     edits.push_back(api::member_edit(body, request.object_end, "", "id_slot", std::to_string(slot_.slot())));

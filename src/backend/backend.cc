@@ -37,6 +37,11 @@ Result<std::shared_ptr<Backend>> Backend::make(const config::Backend& settings, 
                                                std::shared_ptr<Condition> condition) {
   std::shared_ptr<Backend> made(new Backend(settings, metrics.backend(settings.name)));
   made->condition_ = condition ? std::move(condition) : std::make_shared<Condition>();
+  const bool nine =
+      config::find_traits(!settings.engine.empty() ? settings.engine : settings.preset, {}).nine_letter_ids;
+  made->call_ids_ = settings.kind == Dialect::kAnthropic ? api::CallIds::kWord
+                    : nine                               ? api::CallIds::kNine
+                                                         : api::CallIds::kAny;
   if (settings.is_local()) {
     made->origin_.url.host = "127.0.0.1";
     return made;
@@ -112,6 +117,7 @@ api::Recipient Backend::recipient(std::string_view model) const {
   out.max_completion_tokens = traits.max_completion_tokens;
   out.may_be_silenced = traits.may_be_silenced;
   out.fixed_sampling = traits.fixed_sampling;
+  out.call_ids = call_ids_;
   return out;
 }
 

@@ -61,6 +61,8 @@ class Backend {
   [[nodiscard]] std::string get_request(std::string_view path) const;
   // What it takes of a request for `model` that a client wrote in another Dialect.
   [[nodiscard]] api::Recipient recipient(std::string_view model) const;
+  // What the ids of tool calls have to look like.
+  [[nodiscard]] api::CallIds call_ids() const { return call_ids_; }
   // How to ask it to go on, in the order in which to try: what the Config says, else what its preset or engine knows,
   // else what is most common; without what was found not to work with `model`. From scratch is always left, so it is
   // not named, unless the Config says it; kNone: not at all.
@@ -101,6 +103,7 @@ class Backend {
   http::Origin origin_;
   std::array<std::string, api::kEndpoints> heads_;  // empty: of another Dialect
   std::string resume_head_;
+  api::CallIds call_ids_ = api::CallIds::kAny;
   std::string list_request_;
   std::string fields_;                // from the protocol's version on: Host, credentials, the Backend's own
   std::vector<std::string> secrets_;  // longest first

@@ -77,7 +77,7 @@ constexpr TraitsRow kTraits[] = {
      {.takes_reasoning = false, .takes_effort = true, .max_completion_tokens = true, .fixed_sampling = true}},
     {"gemini", "", {.takes_reasoning = false, .takes_effort = true}},
     {"groq", "", {.takes_reasoning = false, .takes_effort = true}},
-    {"mistral", "", {.takes_reasoning = false, .takes_effort = true}},
+    {"mistral", "", {.takes_reasoning = false, .takes_effort = true, .nine_letter_ids = true}},
     {"xai", "", {.takes_reasoning = false, .takes_effort = true}},
     {"cerebras", "", {.takes_reasoning = false, .takes_effort = true}},
     {"fireworks", "", {.open_sampling = true, .takes_effort = true}},

@@ -29,6 +29,7 @@ struct Traits {
   bool max_completion_tokens = false;  // in place of max_tokens
   bool may_be_silenced = false;        // its thinking can be switched off
   bool fixed_sampling = false;         // temperature and top_p are refused
+  bool nine_letter_ids = false;        // of tool calls; others are refused
 };
 Traits find_traits(std::string_view preset, std::string_view model);
 

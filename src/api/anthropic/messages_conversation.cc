@@ -48,10 +48,10 @@ Refusal take_block(Value block, std::vector<Content>& into) {
   } else if (type == "redacted_thinking") {
     return std::nullopt;  // only the model that thought it can read it
   } else if (type == "tool_use") {
-    if (!block["id"].is(Type::kString) || !block["name"].is(Type::kString) || !block["input"].is(Type::kObject))
+    if (!block["id"].is(Type::kString) || !block["name"].is(Type::kString))
       return wrong_type("tool_use", "a block with an id, a name and an input");
     into.push_back({.kind = Kind::kCall,
-                    .text = block["input"].raw(),
+                    .text = block["input"].is(Type::kObject) ? block["input"].raw() : std::string_view("{}"),
                     .id = block["id"].escaped(),
                     .name = block["name"].escaped()});
   } else if (type == "tool_result") {
@@ -218,13 +218,13 @@ void append_block(std::string& out, const Content& one) {
       break;
     case Kind::kCall:
       append_text(block, "type", "tool_use");
-      append_text(block, "id", one.id);
+      append_text(block, "id", fitting_id(one.id, CallIds::kWord));
       append_text(block, "name", one.name);
       append_raw(block, "input", one.text);
       break;
     case Kind::kResult:
       append_text(block, "type", "tool_result");
-      append_text(block, "tool_use_id", one.id);
+      append_text(block, "tool_use_id", fitting_id(one.id, CallIds::kWord));
       if (!one.inside.empty()) {
         append_raw(block, "content", "[");
         append_blocks(block, one.inside);
@@ -270,7 +270,7 @@ void append_tools(std::string& out, const Conversation& chat) {
     out += out.back() == '[' ? "{" : ",{";
     append_text(out, "name", tool.name);
     if (!tool.description.empty()) append_text(out, "description", tool.description);
-    append_raw(out, "input_schema", tool.parameters.empty() ? R"({"type":"object"})" : tool.parameters);
+    append_raw(out, "input_schema", object_schema(tool.parameters));
     if (tool.strict) append_raw(out, "strict", "true");
     out += "}";
   }

@@ -318,8 +318,8 @@ class MessagesWriter final : public StreamWriter {
         close(out);
         calls_ = true;
         open(out, Block::kToolUse,
-             R"({"type":"tool_use","id":")" + (part.id.empty() ? "toolu_" + std::to_string(part.index) : part.id) +
-                 R"(","name":")" + part.name + R"(","input":{}})");
+             R"({"type":"tool_use","id":")" + fitting_id(part.id, CallIds::kWord) + R"(","name":")" + part.name +
+                 R"(","input":{}})");
         return;
       case PartKind::kArguments:
         if (block_ == Block::kToolUse) delta(out, R"("input_json_delta","partial_json":")", part.text);

@@ -65,12 +65,13 @@ Refusal take_calls(Value calls, Conversation& into, Message& message, Pending& p
   if (!calls.is(Type::kArray)) return wrong_type("tool_calls", "an array");
   for (const Value call : calls) {
     const Value function = call["function"];
-    if (!function["name"].is(Type::kString) || !function["arguments"].is(Type::kObject))
+    if (!function["name"].is(Type::kString))
       return wrong_type("tool_calls", "an array of calls of functions with a name and arguments");
     std::string_view id = call["id"].escaped();
     if (id.empty()) id = into.keep("call_" + std::to_string(into.kept.size()));
-    message.content.push_back(
-        {.kind = Kind::kCall, .text = function["arguments"].raw(), .id = id, .name = function["name"].escaped()});
+    Content content{.kind = Kind::kCall, .id = id, .name = function["name"].escaped()};
+    take_arguments(function["arguments"], into, content);
+    message.content.push_back(std::move(content));
     pending.emplace_back(id, function["name"].escaped());
   }
   return std::nullopt;
@@ -82,7 +83,8 @@ std::string_view answered_call(Value message, Pending& pending) {
     std::erase_if(pending, [&](const auto& one) { return one.first == id; });
     return id;
   }
-  const std::string_view name = message["tool_name"].escaped();
+  std::string_view name = message["tool_name"].escaped();
+  if (name.empty()) name = message["name"].escaped();  // before tool_name was there
   auto found = std::ranges::find_if(pending, [&](const auto& one) { return name.empty() || one.second == name; });
   if (found == pending.end()) return {};
   const std::string_view id = found->first;
@@ -276,7 +278,7 @@ void append_tools(std::string& out, const Conversation& chat) {
     append_raw(out, "function", "{");
     append_text(out, "name", tool.name);
     if (!tool.description.empty()) append_text(out, "description", tool.description);
-    append_set(out, "parameters", tool.parameters);
+    if (!tool.parameters.empty()) append_raw(out, "parameters", object_schema(tool.parameters));
     out += "}}";
   }
   out += "]";

@@ -59,15 +59,11 @@ Refusal take_calls(Value calls, Conversation& into, Message& message) {
   if (!calls.is(Type::kArray)) return wrong_type("tool_calls", "an array");
   for (const Value call : calls) {
     const Value function = call["function"];
-    if (!call["id"].is(Type::kString) || !function["name"].is(Type::kString) ||
-        !function["arguments"].is(Type::kString))
+    if (!call["id"].is(Type::kString) || !function["name"].is(Type::kString))
       return wrong_type("tool_calls", "an array of calls with an id, and a function with a name and arguments");
-    auto arguments = arguments_of(function["arguments"].escaped());
-    if (!arguments) return invalid_request("the arguments of a tool call are not a JSON object", "messages");
-    message.content.push_back({.kind = Kind::kCall,
-                               .text = into.keep(std::move(*arguments)),
-                               .id = call["id"].escaped(),
-                               .name = function["name"].escaped()});
+    Content content{.kind = Kind::kCall, .id = call["id"].escaped(), .name = function["name"].escaped()};
+    take_arguments(function["arguments"], into, content);
+    message.content.push_back(std::move(content));
   }
   return std::nullopt;
 }
@@ -256,13 +252,13 @@ void append_content(std::string& out, const std::vector<Content>& content, bool 
   out += "]";
 }
 
-void append_message(std::string& out, const Message& message, bool with_reasoning) {
+void append_message(std::string& out, const Message& message, bool with_reasoning, CallIds ids) {
   std::vector<Content> images;  // of results, which only a user may show
   for (const Content& one : message.content) {
     if (one.kind != Kind::kResult) continue;
     if (out.back() != '[') out += ",";
     out += R"({"role":"tool")";
-    append_text(out, "tool_call_id", one.id);
+    append_text(out, "tool_call_id", fitting_id(one.id, ids));
     append_content(out, one.inside, true);
     out += "}";
     for (const Content& inside : one.inside) {
@@ -290,9 +286,16 @@ void append_message(std::string& out, const Message& message, bool with_reasonin
     if (one.kind == Kind::kReasoning && with_reasoning) append_text(out, "reasoning_content", one.text);
     if (one.kind != Kind::kCall) continue;
     calls += calls.empty() ? "[" : ",";
-    calls.append(R"({"id":")").append(one.id).append(R"(","type":"function","function":{"name":")").append(one.name);
+    calls.append(R"({"id":")")
+        .append(fitting_id(one.id, ids))
+        .append(R"(","type":"function","function":{"name":")")
+        .append(one.name);
     calls.append(R"(","arguments":)");
-    json::append_string(calls, one.text);
+    if (one.said.empty()) {
+      json::append_string(calls, one.text);
+    } else {
+      calls.append("\"").append(one.said).append("\"");
+    }
     calls += "}}";
   }
   if (!calls.empty()) append_raw(out, "tool_calls", calls + "]");
@@ -308,7 +311,7 @@ void append_tools(std::string& out, const Conversation& chat) {
     out += R"({"type":"function","function":{)";
     append_text(out, "name", tool.name);
     if (!tool.description.empty()) append_text(out, "description", tool.description);
-    append_set(out, "parameters", tool.parameters);
+    if (!tool.parameters.empty()) append_raw(out, "parameters", object_schema(tool.parameters));
     if (tool.strict) append_raw(out, "strict", "true");
     out += "}}";
   }
@@ -352,7 +355,8 @@ Refusal ChatFormat::write_request(const Conversation& chat, const Recipient& rec
   append_text(out, "model", chat.model);
   begin_member(out, "messages");
   out += "[";
-  for (const Message& message : chat.messages) append_message(out, message, recipient.takes_reasoning);
+  for (const Message& message : chat.messages)
+    append_message(out, message, recipient.takes_reasoning, recipient.call_ids);
   out += "]";
   if (chat.stream) {
     append_raw(out, "stream", "true");

@@ -73,15 +73,11 @@ Refusal take_item(Value item, Conversation& into) {
     if (auto refusal = take_content(item["content"], message.content)) return refusal;
     into.messages.push_back(std::move(message));
   } else if (type == "function_call") {
-    if (!item["call_id"].is(Type::kString) || !item["name"].is(Type::kString) || !item["arguments"].is(Type::kString))
+    if (!item["call_id"].is(Type::kString) || !item["name"].is(Type::kString))
       return wrong_type("input", "function_call items with a call_id, a name and arguments");
-    auto arguments = arguments_of(item["arguments"].escaped());
-    if (!arguments) return invalid_request("the arguments of a function_call are not a JSON object", "input");
-    turn_of(Role::kAssistant, into, false)
-        .content.push_back({.kind = Kind::kCall,
-                            .text = into.keep(std::move(*arguments)),
-                            .id = item["call_id"].escaped(),
-                            .name = item["name"].escaped()});
+    Content call{.kind = Kind::kCall, .id = item["call_id"].escaped(), .name = item["name"].escaped()};
+    take_arguments(item["arguments"], into, call);
+    turn_of(Role::kAssistant, into, false).content.push_back(std::move(call));
   } else if (type == "function_call_output") {
     if (!item["call_id"].is(Type::kString)) return wrong_type("call_id", "the id of the call that it answers");
     Content result{.kind = Kind::kResult, .id = item["call_id"].escaped()};
