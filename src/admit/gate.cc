@@ -14,13 +14,18 @@ int reserve_of(int limit) { return std::max(1, limit / 8); }
 
 }  // namespace
 
-void Gate::set(const Settings& settings) {
-  const std::lock_guard lock(mutex_);
-  if (settings.loads != settings_.loads) behind_ = settings.loads ? Behind::kLoading : Behind::kReady;
-  settings_ = settings;
-  limiter_.set(settings.limiter);
-  rate_.set(settings.rate, settings.rate_window);
-  queue_.set_most(settings.max_waiting);
+void Gate::set(const Settings& settings, TimePoint at) {
+  Wakes wakes;
+  {
+    const std::lock_guard lock(mutex_);
+    if (settings.loads != settings_.loads) behind_ = settings.loads ? Behind::kLoading : Behind::kReady;
+    settings_ = settings;
+    limiter_.set(settings.limiter);
+    rate_.set(settings.rate, settings.rate_window);
+    queue_.set_most(settings.max_waiting);
+    let_in(at, wakes);
+  }
+  call(wakes);
 }
 
 void Gate::set_behind(Behind behind, TimePoint at) {

@@ -67,7 +67,8 @@ class Gate {
   static constexpr milliseconds kLongestRetryAfter{60'000};
   static constexpr seconds kCriticalFor{60};  // after a critical request another one is expected
 
-  void set(const Settings& settings);
+  // Those who wait are let in by the new settings at once.
+  void set(const Settings& settings, TimePoint at);
   void set_behind(Behind behind, TimePoint at);
 
   // Holds below the limit, for each priority: one of it is let in while fewer than so many are inside.

@@ -256,6 +256,7 @@ Task<std::optional<AttemptLoop::End>> AttemptLoop::ask(std::size_t place) {
   ended(entrant.tried, target, std::move(outcome), leg);
   const Outcome& last = tried_[current_].outcome;
   if (const std::optional<End> end = end_of(last)) co_return end;
+  if (last.cls == OutcomeClass::kReplaced && !delivery_.shown()) co_return End::kReplaced;
   if (last.cls == OutcomeClass::kContext && !too_long_ && another_may_hold_it()) {
     too_long_ = TooLong{std::move(entrant.leg), last, target.backend.get()};
     co_return std::nullopt;

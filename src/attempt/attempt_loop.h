@@ -49,6 +49,7 @@ class AttemptLoop {
     kDeadline,   // it passed; the client was told nothing
     kBroken,     // the answer broke after its first token, and nobody could go on; the client was not told that
     kAllFailed,  // the client was told nothing
+    kReplaced,   // a reload has taken away a Target that was waited for; the client was told nothing
   };
   Task<End> run();
 

@@ -52,7 +52,7 @@ std::string in_seconds(Duration duration) {
 
 Exchange::Exchange(const Context& context, std::shared_ptr<const route::RouteTable> table,
                    std::shared_ptr<const config::Config> config, http::ServerConnection& connection,
-                   const http::Request& request, const api::Format& format)
+                   const http::Request& request, const api::Format& format, std::function<Generation()> newest)
     : context_(context),
       table_(std::move(table)),
       config_(std::move(config)),
@@ -61,6 +61,7 @@ Exchange::Exchange(const Context& context, std::shared_ptr<const route::RouteTab
       request_(request),
       format_(format),
       delivery_(std::make_unique<WholeDelivery>(reply())),
+      newest_(std::move(newest)),
       pause_timer_(context.timers, [this] { loop_->wake(); }),
       began_at_(now()) {
   const std::string_view own = request.headers.get("x-request-id");
@@ -157,7 +158,7 @@ Task<> Exchange::answer() {
   co_await attempt(*deadline);
 }
 
-Task<> Exchange::attempt(Deadline deadline) {
+Task<AttemptLoop::End> Exchange::try_targets(Deadline deadline) {
   RequestBodies& bodies = bodies_.emplace(format_, request_.body, chat_);
   AttemptLoop::Asked asks = asked(chat_, route_->settings, request_.body, priority_);
   const route::Beginning beginning(input_of(chat_, request_.body));
@@ -171,7 +172,27 @@ Task<> Exchange::attempt(Deadline deadline) {
       [] { return now(); }, [this](TimePoint at) { pause_timer_.arm(at); });
   loop_->on_attempt_end([this](backend::Backend& backend, const Tried& tried) { on_attempt_end(backend, tried); });
   if (connection_.client_gone()) loop_->abort();
-  const AttemptLoop::End end = co_await loop_->run();
+  co_return co_await loop_->run();
+}
+
+// The Targets of now, after a reload. False: nobody knows them, or they are those that were asked already.
+bool Exchange::take_up_newest() {
+  constexpr std::size_t kMost = 16;  // reloads in the time of one request
+  if (!newest_ || former_.size() == kMost) return false;
+  Generation next = newest_();
+  if (next.table == table_) return false;
+  const route::Route* const route = next.table->match(chat_.model, request_.headers.get("x-spillway-workload"));
+  if (route == nullptr) return false;
+  std::ranges::copy(loop_->tried(), std::back_inserter(earlier_));
+  former_.push_back(std::exchange(table_, std::move(next.table)));
+  config_ = std::move(next.config);
+  route_ = route;
+  return true;
+}
+
+Task<> Exchange::attempt(Deadline deadline) {
+  AttemptLoop::End end = co_await try_targets(deadline);
+  while (end == AttemptLoop::End::kReplaced && take_up_newest()) end = co_await try_targets(deadline);
   const std::string count = std::to_string(loop_->tried().size());
   using End = AttemptLoop::End;
   switch (end) {
@@ -197,6 +218,7 @@ Task<> Exchange::attempt(Deadline deadline) {
       co_await fail(std::move(error));
       break;
     }
+    case End::kReplaced:
     case End::kAllFailed: co_await fail(all_failed()); break;
   }
 }
@@ -318,7 +340,8 @@ void Exchange::add_own_headers() {
   if (loop_ && loop_->answered_by() != nullptr)
     client_.add_header("x-spillway-backend", loop_->answered_by()->settings().public_name());
   char digits[16];
-  const auto end = std::to_chars(digits, digits + sizeof digits, loop_ ? loop_->tried().size() : 0).ptr;
+  const auto end =
+      std::to_chars(digits, digits + sizeof digits, earlier_.size() + (loop_ ? loop_->tried().size() : 0)).ptr;
   client_.add_header("x-spillway-attempts", {digits, static_cast<std::size_t>(end - digits)});
   if (!loop_ || loop_->answered_by() == nullptr) return;
   std::string dropped;
@@ -353,13 +376,15 @@ void Exchange::write_record() {
   line.bytes_out = client_.body_bytes();
   line.events = events_;
   if (loop_) {
-    line.attempts.reserve(loop_->tried().size());
-    for (const Tried& tried : loop_->tried()) {
+    line.attempts.reserve(earlier_.size() + loop_->tried().size());
+    const auto add = [&line](const Tried& tried) {
       line.attempts.push_back({tried.backend->name(), to_word(tried.outcome.cls), tried.outcome.status,
                                tried.record.queued_ms, tried.record.connect_ms, tried.record.first_token_ms,
                                tried.record.total_ms, tried.record.events, tried.record.repeated, tried.resumed,
                                tried.hedge, tried.record.upstream_request_id});
-    }
+    };
+    std::ranges::for_each(earlier_, add);
+    std::ranges::for_each(loop_->tried(), add);
   }
   context_.access_log.write(line);
 }

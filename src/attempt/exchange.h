@@ -1,6 +1,7 @@
 // One client request and everything done for it.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,12 +20,17 @@ namespace spillway::attempt {
 
 // A chat completion: decode, route, Attempts one after the other until one answers, record. Lives
 // in the coroutine of its client's connection. `table` and `config` are those of the moment when it
-// began; a reload does not touch it.
+// began; a reload does not touch it, unless it waits for a Backend that is there no more: then it asks `newest`
+// (where there is one) for those of now, and begins again, in the time that it has left.
 class Exchange {
  public:
+  struct Generation {
+    std::shared_ptr<const route::RouteTable> table;
+    std::shared_ptr<const config::Config> config;
+  };
   Exchange(const Context& context, std::shared_ptr<const route::RouteTable> table,
            std::shared_ptr<const config::Config> config, http::ServerConnection& connection,
-           const http::Request& request, const api::Format& format);
+           const http::Request& request, const api::Format& format, std::function<Generation()> newest = {});
 
   Task<> run();
 
@@ -35,6 +41,8 @@ class Exchange {
   [[nodiscard]] api::WriterSettings writer_settings() const;
   Task<> answer();
   Task<> attempt(Deadline deadline);
+  Task<AttemptLoop::End> try_targets(Deadline deadline);
+  bool take_up_newest();
   static void tell_change(const backend::Backend& backend, const backend::Breaker::Change& change);
   static void tell_condition(backend::Backend& backend, const Outcome& outcome);
   void on_attempt_end(backend::Backend& backend, const Tried& tried);
@@ -60,6 +68,9 @@ class Exchange {
   std::unique_ptr<ClientDelivery> delivery_;
   std::optional<RequestBodies> bodies_;
   std::optional<AttemptLoop> loop_;
+  std::function<Generation()> newest_;
+  std::vector<std::shared_ptr<const route::RouteTable>> former_;  // that it began with
+  std::vector<Tried> earlier_;                                    // Attempts at their Targets
   LoopTimers::Entry pause_timer_;
   std::string error_code_;
   TimePoint began_at_;

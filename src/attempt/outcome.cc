@@ -16,6 +16,7 @@ Blame blame(OutcomeClass cls) {
     case OutcomeClass::kOutrun:
     case OutcomeClass::kShed:
     case OutcomeClass::kUnsupported:
+    case OutcomeClass::kReplaced:
     case OutcomeClass::kAbandoned: return Blame::kNobody;
     case OutcomeClass::kClient:
     case OutcomeClass::kContext:

@@ -11,7 +11,8 @@ namespace spillway::attempt {
 
 namespace {
 
-constexpr seconds kErrorBodyTime{2};                // to read what an upstream says of its failure
+constexpr milliseconds kTurn{5};      // before a Backend is looked at again that was not there though its Gate was open
+constexpr seconds kErrorBodyTime{2};  // to read what an upstream says of its failure
 constexpr std::size_t kErrorBodyBytes = 64u << 10;  // of it
 constexpr std::size_t kShownText = 200;             // bytes of a refusal that is plain text
 constexpr milliseconds kTailTime{
@@ -86,12 +87,18 @@ Task<Outcome> UpstreamLeg::open() {
   if (resumption_ != nullptr && resumption_->form != api::ResumeForm::kReplay && !has_turns)
     co_return Outcome{OutcomeClass::kClient, 0, "the request has no turns that an answer could be added to"};
   admit::Gate& gate = target_.backend->condition().gate();
-  for (;;) {
+  const Outcome replaced{OutcomeClass::kReplaced, 0, "a reload has replaced it"};
+  for (bool first = true;; first = false) {
+    if (!first) co_await pause(kTurn);
+    if (aborted_) co_return Outcome{OutcomeClass::kAbandoned, 0, "the client left"};
+    if (target_.backend->replaced()) co_return replaced;
+    if (!first && ask_.deadline.passed(now())) co_return late_for_turn();
     if (!gate.try_enter(ticket_, priority_, now())) {
       Outcome waited = co_await wait_for_turn();
       if (waited.cls != OutcomeClass::kAnswered) co_return waited;
     }
     if (target_.backend->ready()) break;
+    if (target_.backend->replaced()) continue;
     // The Gate knows of a local engine a moment before this thread does: the message is on its way.
     co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable_t<Executor>{});
     if (!target_.backend->loading()) break;
@@ -118,6 +125,20 @@ void UpstreamLeg::claim_slot() {
   if (slots.knows()) slot_ = slots.claim(ask_.beginning.chain());
 }
 
+Outcome UpstreamLeg::late_for_turn() {
+  Outcome late{OutcomeClass::kAbandoned, 0, "the deadline passed while it waited for its turn"};
+  late.deadline = true;
+  return late;
+}
+
+// abort() ends it.
+Task<> UpstreamLeg::pause(milliseconds time) {
+  turn_ = std::make_shared<Event>();
+  LoopTimers::Entry timer(context_.timers, [turn = turn_] { turn->notify(); });
+  timer.arm(now() + time);
+  co_await turn_->wait();
+}
+
 // A kept connection that the other side closed just as it was used is not a failure of the Backend: the request goes
 // once more, on a new one, in the time that is left of the first.
 Task<Outcome> UpstreamLeg::ask() {
@@ -139,6 +160,7 @@ Task<Outcome> UpstreamLeg::wait_for_turn() {
   // From any thread; and when this one may be gone.
   const auto wake = [executor, turn = turn_] { asio::post(executor, [turn] { turn->notify(); }); };
   gate.enter(ticket_, priority_, ask_.deadline.at(), wake, from);
+  target_.backend->on_replaced(turn_);
   LoopTimers::Entry timer(context_.timers, [turn = turn_] { turn->notify(); });
   for (;;) {
     using State = admit::Ticket::State;
@@ -146,6 +168,7 @@ Task<Outcome> UpstreamLeg::wait_for_turn() {
     const State state = gate.state_of(ticket_);
     if (state != State::kWaiting || aborted_) queued_ms_ = to_ms(now() - from);
     if (aborted_) co_return Outcome{OutcomeClass::kAbandoned, 0, "the client left"};
+    if (target_.backend->replaced()) co_return Outcome{OutcomeClass::kReplaced, 0, "a reload has replaced it"};
     if (state == State::kInside) co_return Outcome{};
     if (state == State::kStopped) co_return Outcome{OutcomeClass::kConnect, 0, "the engine is not running"};
     if (state == State::kShed) {
@@ -158,12 +181,8 @@ Task<Outcome> UpstreamLeg::wait_for_turn() {
         loading ? ask_.deadline.capped(target_.backend->settings().start_timeout, from) : ask_.deadline.at();
     if (now() >= until) {
       queued_ms_ = to_ms(now() - from);
-      Outcome late{OutcomeClass::kConnect, 0, "the engine was not ready in time"};
-      if (ask_.deadline.passed(now())) {
-        late = Outcome{OutcomeClass::kAbandoned, 0, "the deadline passed while it waited for its turn"};
-        late.deadline = true;
-      }
-      co_return late;
+      if (ask_.deadline.passed(now())) co_return late_for_turn();
+      co_return Outcome{OutcomeClass::kConnect, 0, "the engine was not ready in time"};
     }
     timer.arm(std::min(until, again));
     co_await turn_->wait();

@@ -55,6 +55,8 @@ class UpstreamLeg final : public Leg {
   Task<Outcome> ask();
   Task<Outcome> ask_once(std::shared_ptr<http::ClientConnection> kept, bool& stale);
   Task<Outcome> wait_for_turn();
+  Task<> pause(milliseconds time);
+  static Outcome late_for_turn();
   Task<Outcome> open_stream(http::ClientStatus received);
   Task<Outcome> read_whole(http::ClientStatus received);
   Task<Outcome> read_refusal(http::ClientStatus received);

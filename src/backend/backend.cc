@@ -185,6 +185,18 @@ void Backend::set_local(const LocalStatus& status) {
   }
 }
 
+void Backend::on_replaced(std::weak_ptr<Event> wake) {
+  std::erase_if(waiting_, [](const std::weak_ptr<Event>& one) { return one.expired(); });
+  waiting_.push_back(std::move(wake));
+}
+
+void Backend::replace() {
+  replaced_ = true;
+  for (const std::weak_ptr<Event>& one : std::exchange(waiting_, {})) {
+    if (const std::shared_ptr<Event> event = one.lock()) event->notify();
+  }
+}
+
 admit::Gate::Settings gate_settings(const config::Backend& backend, const config::Limits& limits) {
   admit::Gate::Settings out;
   out.limiter.fixed = backend.max_concurrency;

@@ -10,6 +10,7 @@
 #include "api/format.h"
 #include "api/resumption.h"
 #include "backend/condition.h"
+#include "base/event.h"
 #include "base/result.h"
 #include "config/config.h"
 #include "config/presets.h"
@@ -92,6 +93,13 @@ class Backend {
   // Requests that wait for it wait at the Condition's Gate.
   void set_local(const LocalStatus& status);
 
+  // A reload has put another version of it, or nothing, in its place, and nobody will tell it again how its engine is.
+  // Who waits for it goes on elsewhere.
+  [[nodiscard]] bool replaced() const { return replaced_; }
+  void replace();
+  // `wake` is called by replace(), unless it is gone by then.
+  void on_replaced(std::weak_ptr<Event> wake);
+
  private:
   Backend(const config::Backend& settings, record::BackendSeries& series) : settings_(settings), series_(series) {}
   void render_head(std::string_view key);
@@ -108,6 +116,8 @@ class Backend {
   std::string fields_;                // from the protocol's version on: Host, credentials, the Backend's own
   std::vector<std::string> secrets_;  // longest first
   LocalStatus local_;
+  bool replaced_ = false;
+  std::vector<std::weak_ptr<Event>> waiting_;  // for replace()
 };
 
 // What it may be given at once, as the Config has it.

@@ -175,7 +175,7 @@ void Fleet::State::rename(const std::vector<ReplicaPlan>& plans) {
     if (locals.contains(name) || in_container(plan) || plan.backend.spare || plan.backend.takes_turns()) continue;
     const auto found = std::ranges::find_if(locals, [&](const auto& entry) {
       const auto& [old_name, local] = entry;
-      return local.current && !local.previous && local.current->replica->ready() && !is_wanted(old_name) &&
+      return local.current && !local.previous && local.current->replica->runs() && !is_wanted(old_name) &&
              local.plan.backend.public_name() == plan.backend.public_name() &&
              same_run(local.current->replica->plan(), plan);
     });

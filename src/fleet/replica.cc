@@ -70,8 +70,10 @@ void Replica::stop() { feed({.kind = Event::Kind::kStop}); }
 
 void Replica::adopt(const ReplicaPlan& plan) {
   const std::filesystem::path log_file = plan_.log_file;
+  const milliseconds hang_timeout = plan_.backend.hang_timeout;
   plan_ = plan;
   plan_.log_file = log_file;
+  if (ready() && plan_.backend.hang_timeout != hang_timeout) begin_watch();
   supervisor_.set_start_timeout(plan_.backend.start_timeout);
 }
 
@@ -195,6 +197,7 @@ void Replica::begin_watch() {
   hang_watch_ = HangWatch(plan_.backend.hang_timeout);
   hang_watch_.begin(now(), instance_->processor_time());
   asking_for_health_ = false;
+  watch_timer_.cancel();
   if (plan_.backend.hang_timeout.count() > 0) watch();
 }
 

@@ -46,6 +46,11 @@ class Replica {
 
   [[nodiscard]] const ReplicaPlan& plan() const { return plan_; }
   [[nodiscard]] bool ready() const { return supervisor_.phase() == Supervisor::Phase::kReady; }
+  // Its engine is ready, or on its way.
+  [[nodiscard]] bool runs() const {
+    const Supervisor::Phase phase = supervisor_.phase();
+    return ready() || phase == Supervisor::Phase::kLaunching || phase == Supervisor::Phase::kProbing;
+  }
   [[nodiscard]] bool ended() const { return supervisor_.phase() == Supervisor::Phase::kStopped; }
   // Its last start was not tried: there was no room.
   [[nodiscard]] bool lacks_memory() const { return lacks_memory_; }

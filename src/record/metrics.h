@@ -51,10 +51,10 @@ class Histogram {
 };
 
 // How an Attempt can end, as a label; the order is that of attempt::OutcomeClass.
-inline constexpr std::array<std::string_view, 24> kAttemptClasses{
-    "answered", "resolve", "connect", "tls",      "timeout",      "first_token", "stall",       "slow",
-    "cut",      "garbage", "empty",   "overload", "rate_limited", "quota",       "server",      "config",
-    "no_model", "context", "client",  "mismatch", "outrun",       "shed",        "unsupported", "abandoned"};
+inline constexpr std::array<std::string_view, 25> kAttemptClasses{
+    "answered", "resolve",  "connect",  "tls",          "timeout",     "first_token", "stall",    "slow",     "cut",
+    "garbage",  "empty",    "overload", "rate_limited", "quota",       "server",      "config",   "no_model", "context",
+    "client",   "mismatch", "outrun",   "shed",         "unsupported", "replaced",    "abandoned"};
 
 // What one thread knows of one Backend.
 struct BackendSeries {

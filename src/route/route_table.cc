@@ -86,7 +86,7 @@ RouteTable::RouteTable(const config::Config& config, const Backends& backends, r
       target.price = config::price_of(wanted, backend).value_or(config::Price{});
       target.backend->condition().retry_budget().set(config.retry_budget.ratio, config.retry_budget.floor);
       target.backend->condition().hedge_budget().set(config.retry_budget.hedge_ratio, config.retry_budget.floor);
-      target.backend->condition().gate().set(backend::gate_settings(backend, config.limits));
+      target.backend->condition().gate().set(backend::gate_settings(backend, config.limits), now());
       target.timeouts = config::overlay(config::overlay(config.defaults, backend.timeouts), settings.timeouts);
       route.targets.push_back(std::move(target));
     }

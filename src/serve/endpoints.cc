@@ -149,7 +149,8 @@ std::optional<http::EarlyAnswer> Endpoints::on_head(http::ResponseWriter& respon
 Task<> Endpoints::handle(http::ServerConnection& connection, const http::Request& request) {
   if (const api::EndpointRow* const endpoint = api::find_endpoint(request.path)) {
     attempt::Exchange exchange(context_, current_.table, current_.config, connection, request,
-                               api::format_of(endpoint->endpoint));
+                               api::format_of(endpoint->endpoint),
+                               [this] { return attempt::Exchange::Generation{current_.table, current_.config}; });
     co_await exchange.run();
   } else if (request.path == "/healthz") {
     co_await connection.response().send(200, "application/json", R"({"status":"ok"})");

@@ -329,6 +329,9 @@ bool Gateway::is_spare(const std::string& backend) const {
 }
 
 void Gateway::on_replica(const fleet::ReplicaStatus& replica) {
+  // What ran under the name that a provider has now ends by itself.
+  const auto named = std::ranges::find(config_->backends, replica.backend, &config::Backend::name);
+  if (named != config_->backends.end() && !named->is_local()) return;
   backend::LocalStatus local = to_local(replica);
   using State = backend::LocalStatus::State;
   using Behind = admit::Gate::Behind;

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 
@@ -80,9 +81,12 @@ void Worker::adopt(std::shared_ptr<const config::Config> config) {
     if (!settings.is_local()) resolver_.warm((*made)->origin().url.host);
     next.emplace(settings.name, std::move(*made));
   }
+  std::vector<std::shared_ptr<backend::Backend>> replaced;
   for (const auto& [name, backend] : backends_) {
     const auto found = next.find(name);
-    if (backend->is_local() && (found == next.end() || found->second != backend)) former_.push_back(backend);
+    if (!backend->is_local() || (found != next.end() && found->second == backend)) continue;
+    former_.push_back(backend);
+    if (!goes_on(*backend, next)) replaced.push_back(backend);
   }
   backends_ = std::move(next);
   current_ = {config, std::make_shared<const route::RouteTable>(*config, backends_, metrics_, &prefixes_),
@@ -102,6 +106,21 @@ void Worker::adopt(std::shared_ptr<const config::Config> config) {
     tls = *made;
   }
   server_.set_tls(std::move(tls));
+  // Those that wait for them find the new ones.
+  for (const auto& former : replaced) {
+    asio::post(loop_, [former] { former->replace(); });
+  }
+}
+
+// Whether one that is not in `next` any more will be told how the engine in its place is: see tell_former().
+bool Worker::goes_on(const backend::Backend& former, const route::RouteTable::Backends& next) {
+  const config::Backend& was = former.settings();
+  const auto same = next.find(was.name);
+  if (same != next.end()) return same->second->is_local() && same->second->settings().model == was.model;
+  return former.ready() && std::ranges::any_of(next, [&](const auto& entry) {
+           const config::Backend& other = entry.second->settings();
+           return other.is_local() && other.public_name() == was.public_name() && other.model == was.model;
+         });
 }
 
 void Worker::set_local(std::string backend, backend::LocalStatus status) {

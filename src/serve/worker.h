@@ -61,6 +61,7 @@ class Worker {
 
   void adopt(std::shared_ptr<const config::Config> config);
   void tell_former(const backend::Backend& current, const backend::LocalStatus& status);
+  static bool goes_on(const backend::Backend& former, const route::RouteTable::Backends& next);
   void end_if_idle();
 
   // Sockets and timers belong to this thread; post() from others stays safe.

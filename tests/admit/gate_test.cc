@@ -26,7 +26,7 @@ Gate::Settings limited(int limit) {
 
 TEST(Gate, lets_in_as_many_as_the_limit_and_the_next_when_one_leaves) {
   Gate gate;
-  gate.set(limited(2));
+  gate.set(limited(2), TimePoint{});
   Ticket one, two, three, four;
   EXPECT_TRUE(gate.try_enter(one, Priority::kNormal, kStart));
   EXPECT_TRUE(gate.try_enter(two, Priority::kNormal, kStart));
@@ -49,7 +49,7 @@ TEST(Gate, where_the_limit_is_soft_a_critical_one_may_exceed_it) {
   Gate gate;
   Gate::Settings settings = limited(2);
   settings.hard = false;
-  gate.set(settings);
+  gate.set(settings, TimePoint{});
   Ticket one, two, critical, another;
   gate.try_enter(one, Priority::kBatch, kStart);
   gate.try_enter(two, Priority::kHigh, kStart);
@@ -63,7 +63,7 @@ TEST(Gate, where_the_limit_is_soft_a_critical_one_may_exceed_it) {
 
 TEST(Gate, where_it_is_hard_a_place_is_kept_for_critical_ones_while_there_are_any) {
   Gate gate;
-  gate.set(limited(3));
+  gate.set(limited(3), TimePoint{});
   std::array<Ticket, 3> tickets;
   Ticket waits;
   const auto fill = [&](TimePoint at) {
@@ -92,7 +92,7 @@ TEST(Gate, places_of_their_own_are_on_top_of_the_limit) {
   Gate gate;
   Gate::Settings settings = limited(2);
   settings.extra = 1;
-  gate.set(settings);
+  gate.set(settings, TimePoint{});
   Ticket one, two, three, critical, another;
   EXPECT_TRUE(gate.try_enter(critical, Priority::kCritical, kStart));
   EXPECT_TRUE(gate.try_enter(one, Priority::kNormal, kStart));
@@ -104,7 +104,7 @@ TEST(Gate, places_of_their_own_are_on_top_of_the_limit) {
 
 TEST(Gate, caps_hold_lower_priorities_below_the_limit_until_they_are_raised) {
   Gate gate;
-  gate.set(limited(4));
+  gate.set(limited(4), TimePoint{});
   gate.set_caps({Gate::kMany, 2, 1, 0}, kStart);
   Ticket batch, normal, second, high, critical;
   int woken = 0;
@@ -131,7 +131,7 @@ TEST(Gate, while_it_loads_all_wait_and_when_it_is_stopped_nobody_does) {
   Gate gate;
   Gate::Settings settings = limited(2);
   settings.loads = true;
-  gate.set(settings);
+  gate.set(settings, TimePoint{});
   std::array<Ticket, 4> tickets;
   int woken = 0;
   for (Ticket& ticket : tickets)
@@ -148,7 +148,7 @@ TEST(Gate, while_it_loads_all_wait_and_when_it_is_stopped_nobody_does) {
   EXPECT_EQ(gate.numbers(kStart).inside, 0);
   // A reload with the same settings does not close it again.
   gate.set_behind(Gate::Behind::kReady, kStart);
-  gate.set(settings);
+  gate.set(settings, TimePoint{});
   EXPECT_TRUE(gate.try_enter(late, Priority::kNormal, kStart));
   gate.leave(late, kStart);
 }
@@ -158,7 +158,7 @@ TEST(Gate, a_rate_is_kept_by_waiting) {
   Gate::Settings settings;
   settings.rate = 2;
   settings.rate_window = milliseconds(1'000);
-  gate.set(settings);
+  gate.set(settings, TimePoint{});
   Ticket one, two, three;
   EXPECT_TRUE(gate.try_enter(one, Priority::kNormal, kStart));
   EXPECT_TRUE(gate.try_enter(two, Priority::kNormal, kStart + milliseconds(10)));
@@ -183,7 +183,7 @@ class Rehearsal {
     int shed = 0;
   };
 
-  explicit Rehearsal(const Gate::Settings& settings) { gate.set(settings); }
+  explicit Rehearsal(const Gate::Settings& settings) { gate.set(settings, TimePoint{}); }
 
   void come(Priority priority, TimePoint at) {
     auto request = std::make_shared<Request>();
@@ -307,7 +307,7 @@ TEST(Gate, the_time_that_is_told_works_when_it_is_kept) {
 
 TEST(Gate, from_many_threads) {
   Gate gate;
-  gate.set(limited(5));
+  gate.set(limited(5), TimePoint{});
   std::atomic<int> inside{0};
   std::atomic<int> answered{0};
   std::vector<std::thread> threads;

@@ -20,7 +20,7 @@ import pytest
 from clock import SLOW
 from docker_daemon import DockerDaemon, image_tar
 from fake_upstream import FakeUpstream
-from gateway import Gateway, backend_of, binary, config_text, local_backend, openai_backend
+from gateway import Gateway, backend_of, binary, cache_dir, config_text, local_backend, openai_backend
 from simulated import Simulated
 from speakers import KINDS
 from tls_files import Authority, make_authority
@@ -192,6 +192,16 @@ def model_file(engine_data) -> Path:
             if file.read(4) == b"GGUF":
                 return path.resolve()
     cannot_run(f"no GGUF file lies below {engine_data}")
+
+
+@pytest.fixture
+def held_engine(tmp_path):
+    """The real engine, that does not begin before the file `gate` is there: (environment, gate)."""
+    gate, wrapper = tmp_path / "gate", tmp_path / "llama-server"
+    real = cache_dir() / "engine/current/bin/llama-server"
+    wrapper.write_text(f'#!/bin/sh\nwhile [ ! -e "{gate}" ]; do sleep 0.02; done\nexec "{real}" "$@"\n')
+    wrapper.chmod(0o755)
+    return {"SPILLWAY_LLAMA_SERVER": str(wrapper)}, gate
 
 
 @pytest.fixture(scope="session")

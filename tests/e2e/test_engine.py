@@ -29,16 +29,6 @@ def only_engine(gateway: Gateway) -> int:
     return eventually("one llama-server runs", lambda: len(found := engines(gateway.pid)) == 1 and found, 10)[0]
 
 
-@pytest.fixture
-def held_engine(tmp_path):
-    """The real engine, that does not begin before the file `gate` is there: (environment, gate)."""
-    gate, wrapper = tmp_path / "gate", tmp_path / "llama-server"
-    real = cache_dir() / "engine/current/bin/llama-server"
-    wrapper.write_text(f'#!/bin/sh\nwhile [ ! -e "{gate}" ]; do sleep 0.02; done\nexec "{real}" "$@"\n')
-    wrapper.chmod(0o755)
-    return {"SPILLWAY_LLAMA_SERVER": str(wrapper)}, gate
-
-
 def test_readyz_turns_200_when_the_engine_can_answer(gateway, model_file, held_engine):
     env, gate = held_engine
     served = gateway(config_text([local_backend(str(model_file))]), env=env)
