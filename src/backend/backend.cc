@@ -190,8 +190,7 @@ void Backend::on_replaced(std::weak_ptr<Event> wake) {
   waiting_.push_back(std::move(wake));
 }
 
-void Backend::replace() {
-  replaced_ = true;
+void Backend::wake_those_who_wait() {
   for (const std::weak_ptr<Event>& one : std::exchange(waiting_, {})) {
     if (const std::shared_ptr<Event> event = one.lock()) event->notify();
   }

@@ -96,8 +96,9 @@ class Backend {
   // A reload has put another version of it, or nothing, in its place, and nobody will tell it again how its engine is.
   // Who waits for it goes on elsewhere.
   [[nodiscard]] bool replaced() const { return replaced_; }
-  void replace();
-  // `wake` is called by replace(), unless it is gone by then.
+  void replace() { replaced_ = true; }
+  void wake_those_who_wait();
+  // `wake` is notified then, unless it is gone.
   void on_replaced(std::weak_ptr<Event> wake);
 
  private:
@@ -117,7 +118,7 @@ class Backend {
   std::vector<std::string> secrets_;  // longest first
   LocalStatus local_;
   bool replaced_ = false;
-  std::vector<std::weak_ptr<Event>> waiting_;  // for replace()
+  std::vector<std::weak_ptr<Event>> waiting_;
 };
 
 // What it may be given at once, as the Config has it.

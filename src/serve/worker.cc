@@ -106,9 +106,10 @@ void Worker::adopt(std::shared_ptr<const config::Config> config) {
     tls = *made;
   }
   server_.set_tls(std::move(tls));
-  // Those that wait for them find the new ones.
+  // At once, since their Gates may close any moment; who waits goes on when all is in its place.
   for (const auto& former : replaced) {
-    asio::post(loop_, [former] { former->replace(); });
+    former->replace();
+    asio::post(loop_, [former] { former->wake_those_who_wait(); });
   }
 }
 

@@ -40,6 +40,7 @@ constexpr Row kTable[] = {
     {C::kOutrun, "outrun", Blame::kNobody, false, false},
     {C::kShed, "shed", Blame::kNobody, true, false},
     {C::kUnsupported, "unsupported", Blame::kNobody, true, false},
+    {C::kReplaced, "replaced", Blame::kNobody, true, false},
     {C::kAbandoned, "abandoned", Blame::kNobody, false, false},
 };
 
