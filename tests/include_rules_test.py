@@ -36,6 +36,9 @@ MAIN_MAY_INCLUDE = {"cli", "base"}
 
 # Third-party headers: a pattern, where it may be included (paths under src/), and why.
 CONFINED = (
+    (r"boost/asio/(co_spawn|detached)\.hpp", ("base/", "http/server.cc", "attempt/race.cc", "serve/probe.cc", "cli/"),
+     "coroutines that nobody awaits are started by spawn(), which has a place for their exceptions"),
+    (r"mutex|condition_variable", ("base/mutex.h", "record/access_log.cc", "fleet/pull/http.cc"), "base/mutex.h has one that the compiler watches"),
     (r"spdlog/", ("base/log.cc", "record/"), "slow to compile, and behind base/log.h"),
     (r"fmt/", (".cc",), "slow to compile: in sources, not in headers"),
     (r"toml\+\+/|toml\.hpp", ("config/",), "only config/ knows the file format"),
@@ -146,6 +149,19 @@ def check_third_party(path: str, header: str) -> str | None:
     return None
 
 
+# Calls that throw at JSON of another shape than expected: what others wrote is read with base/foreign_json.h.
+THROWING = re.compile(r'\.at\("|\.get_to\(|get_ref<|\.value\("[^"]*",|[Jj]son::parse\((?!.*(?:false|nullptr))')
+MAY_THROW = {"admin/status.cc": "inside a try block, for a status of our own"}
+
+
+def check_foreign_json(path: str, text: str) -> list[str]:
+    """Lines of a source with nlohmann-json that would be thrown at."""
+    if "nlohmann" not in text and "foreign_json.h" not in text or path in MAY_THROW:
+        return []
+    return [f"src/{path}:{number}: throws at JSON of another shape; use base/foreign_json.h"
+            for number, line in enumerate(text.splitlines(), 1) if THROWING.search(line)]
+
+
 def check_tree(root: pathlib.Path) -> list[str]:
     """Every fault of the tree at `root`, as lines "where: what"."""
     src = root / "src"
@@ -168,6 +184,7 @@ def check_tree(root: pathlib.Path) -> list[str]:
             if not re.search(rf"(?<![\w./-]){re.escape(path.relative_to(folder).as_posix())}(?![\w./-])", cmake):
                 problems.append(f"{where}: no target in src/{folder}/CMakeLists.txt names it")
         allowed = reachable(libraries, folder) if inside else MAIN_MAY_INCLUDE
+        problems += check_foreign_json(path.as_posix(), file.read_text(errors="replace"))
         for number, line in enumerate(file.read_text(errors="replace").splitlines(), 1):
             found = INCLUDE.match(line)
             if not found:
@@ -263,6 +280,12 @@ class Rules(unittest.TestCase):
 
     def test_a_source_that_no_target_names_is_found(self):
         self.assert_one({"src/http/lost.cc": ""}, r"src/http/lost\.cc: no target")
+
+    def test_calls_that_throw_at_foreign_json_are_found(self):
+        for line in ('json.at("a");', 'json["a"].get_to(x);', 'json.value("a", "");', "auto x = Json::parse(text);"):
+            self.assertTrue(check_foreign_json("x/y.cc", "#include <nlohmann/json.hpp>\n" + line), line)
+        for line in ("Json::parse(text, nullptr, false);", 'command.option("x").value("NAME");', 'json::text_at(x, {"a"});'):
+            self.assertFalse(check_foreign_json("x/y.cc", "#include <nlohmann/json.hpp>\n" + line), line)
 
     def test_third_party_headers_out_of_place_are_found(self):
         for path, header in (

@@ -9,19 +9,22 @@ namespace spillway::admin {
 // Named as the library finds them (argument-dependent lookup).
 void to_json(nlohmann::json& out, const AttemptCount& entry) { out = {{"class", entry.cls}, {"count", entry.count}}; }
 void from_json(const nlohmann::json& in, AttemptCount& entry) {
-  in.at("class").get_to(entry.cls);
-  in.at("count").get_to(entry.count);
+  entry.cls = in.value("class", "");
+  entry.count = in.value("count", std::uint64_t{0});
 }
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(BackendStatus, name, tier, url, model, state, detail, pid, restarts, in_flight,
-                                   attempts, share, failures_in_a_row, last_failure, last_failure_s_ago, limit, waiting,
-                                   wait_ms, first_token_ms, hedges, resumes, engine, context, memory, memory_measured,
-                                   reports, running_there, waiting_there, kv_usage, governed, set_point, use, cap)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RouteStatus, model, workload, targets, ready)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ScaleDecision, s_ago, change, replicas, reason)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ScaleStatus, backend, replicas, least, most, cpu, held, decisions)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Status, version, pid, uptime_s, config_file, url, threads, connections,
-                                   access_log_dropped_bytes, draining, refused_config, needs_restart, backends, routes,
-                                   autoscale)
+// A status of another version has other members: those that are unknown are passed over, those that are missing have
+// their defaults.
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(BackendStatus, name, tier, url, model, state, detail, pid, restarts,
+                                                in_flight, attempts, share, failures_in_a_row, last_failure,
+                                                last_failure_s_ago, limit, waiting, wait_ms, first_token_ms, hedges,
+                                                resumes, engine, context, memory, memory_measured, reports,
+                                                running_there, waiting_there, kv_usage, governed, set_point, use, cap)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(RouteStatus, model, workload, targets, ready)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ScaleDecision, s_ago, change, replicas, reason)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ScaleStatus, backend, replicas, least, most, cpu, held, decisions)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Status, version, pid, uptime_s, config_file, url, threads, connections,
+                                                access_log_dropped_bytes, draining, refused_config, needs_restart,
+                                                backends, routes, autoscale)
 
 namespace {
 
@@ -110,6 +113,8 @@ std::string to_json(const Status& status) { return dump(json(status), 2); }
 Result<Status> from_json(std::string_view text) {
   const json parsed = json::parse(text, nullptr, false);
   if (parsed.is_discarded()) return Error{ErrorCode::kCorrupt, "the answer is no JSON", {}};
+  const auto version = parsed.is_object() ? parsed.find("version") : parsed.end();
+  if (version == parsed.end()) return Error{ErrorCode::kCorrupt, "the answer is not a status: it has no version", {}};
   try {
     return parsed.get<Status>();
   } catch (const json::exception& exception) {

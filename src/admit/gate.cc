@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/mutex.h"
+
 namespace spillway::admit {
 
 namespace {
@@ -17,7 +19,7 @@ int reserve_of(int limit) { return std::max(1, limit / 8); }
 void Gate::set(const Settings& settings, TimePoint at) {
   Wakes wakes;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (settings.loads != settings_.loads) behind_ = settings.loads ? Behind::kLoading : Behind::kReady;
     settings_ = settings;
     limiter_.set(settings.limiter);
@@ -31,7 +33,7 @@ void Gate::set(const Settings& settings, TimePoint at) {
 void Gate::set_behind(Behind behind, TimePoint at) {
   Wakes wakes;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     behind_ = behind;
     if (behind == Behind::kStopped) {
       while (Ticket* const ticket = queue_.pop()) {
@@ -47,7 +49,7 @@ void Gate::set_behind(Behind behind, TimePoint at) {
 void Gate::set_caps(const Caps& caps, TimePoint at) {
   Wakes wakes;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     caps_ = caps;
     let_in(at, wakes);
   }
@@ -73,7 +75,7 @@ bool Gate::room_for(Priority priority, TimePoint at) const {
 }
 
 bool Gate::would_wait(Priority priority, TimePoint at) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   note(priority, at);
   if (behind_ == Behind::kLoading) return true;
   const bool room = room_for(priority, at) && queue_.ahead_of(priority) == 0;
@@ -90,7 +92,7 @@ void Gate::admit(Ticket& ticket, TimePoint at) {
 }
 
 bool Gate::try_enter(Ticket& ticket, Priority priority, TimePoint at) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   note(priority, at);
   if (behind_ != Behind::kReady || !room_for(priority, at) || queue_.ahead_of(priority) > 0 || rate_.when(at) > at)
     return false;
@@ -126,7 +128,7 @@ Ticket::State Gate::enter(Ticket& ticket, Priority priority, TimePoint until, st
   Wakes wakes;
   Ticket::State state = Ticket::State::kWaiting;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     note(priority, at);
     ticket.place_.priority = priority;
     ticket.since_ = at;
@@ -152,12 +154,12 @@ Ticket::State Gate::enter(Ticket& ticket, Priority priority, TimePoint until, st
 }
 
 Ticket::State Gate::state_of(const Ticket& ticket) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return ticket.state_;
 }
 
 milliseconds Gate::retry_after(const Ticket& ticket) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return ticket.retry_after_;
 }
 
@@ -180,7 +182,7 @@ TimePoint Gate::poll(TimePoint at) {
   Wakes wakes;
   TimePoint next = TimePoint::max();
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     let_in(at, wakes);
     if (queue_.size() > 0 && rate_.when(at) > at) next = rate_.when(at);
   }
@@ -191,7 +193,7 @@ TimePoint Gate::poll(TimePoint at) {
 void Gate::leave(Ticket& ticket, TimePoint at) {
   Wakes wakes;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (ticket.state_ == Ticket::State::kWaiting) {
       queue_.remove(ticket);
     } else if (ticket.state_ == Ticket::State::kInside) {
@@ -207,17 +209,17 @@ void Gate::leave(Ticket& ticket, TimePoint at) {
 }
 
 void Gate::answered(Duration first_token, TimePoint at) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   limiter_.answered(first_token, inside_, at);
 }
 
 void Gate::refused(TimePoint at) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   limiter_.refused(inside_, at);
 }
 
 Gate::Numbers Gate::numbers(TimePoint at) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   Numbers out;
   const bool open = settings_.limiter.fixed == 0 && limiter_.limit() == settings_.limiter.most &&
                     settings_.limiter.most == Limiter::Settings{}.most;

@@ -5,12 +5,12 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
-#include <mutex>
 #include <vector>
 
 #include "admit/limiter.h"
 #include "admit/queue.h"
 #include "admit/rate_window.h"
+#include "base/mutex.h"
 #include "base/time.h"
 
 namespace spillway::admit {
@@ -111,27 +111,27 @@ class Gate {
  private:
   using Wakes = std::vector<std::function<void()>>;
 
-  void note(Priority priority, TimePoint at);
-  [[nodiscard]] bool room_for(Priority priority, TimePoint at) const;
-  [[nodiscard]] Duration foreseen(Priority priority, TimePoint at) const;
-  void admit(Ticket& ticket, TimePoint at);
-  void shed(Ticket& ticket, TimePoint at, Wakes& wakes);
-  void let_in(TimePoint at, Wakes& wakes);
+  void note(Priority priority, TimePoint at) SPILLWAY_REQUIRES(mutex_);
+  [[nodiscard]] bool room_for(Priority priority, TimePoint at) const SPILLWAY_REQUIRES(mutex_);
+  [[nodiscard]] Duration foreseen(Priority priority, TimePoint at) const SPILLWAY_REQUIRES(mutex_);
+  void admit(Ticket& ticket, TimePoint at) SPILLWAY_REQUIRES(mutex_);
+  void shed(Ticket& ticket, TimePoint at, Wakes& wakes) SPILLWAY_REQUIRES(mutex_);
+  void let_in(TimePoint at, Wakes& wakes) SPILLWAY_REQUIRES(mutex_);
   static void call(const Wakes& wakes);
 
-  mutable std::mutex mutex_;
-  Settings settings_;
-  Limiter limiter_;
-  RateWindow rate_;
-  Queue queue_;
-  Caps caps_ = kNoCaps;
-  Behind behind_ = Behind::kReady;
-  int inside_ = 0;
-  double held_ms_ = 0;  // a permit, on the average
-  std::uint64_t shed_ = 0;
-  std::uint64_t admitted_ = 0;
-  TimePoint critical_until_{};  // some are expected
-  TimePoint promised_until_{};  // what those that were shed have been told
+  mutable Mutex mutex_;
+  Settings settings_ SPILLWAY_GUARDED_BY(mutex_);
+  Limiter limiter_ SPILLWAY_GUARDED_BY(mutex_);
+  RateWindow rate_ SPILLWAY_GUARDED_BY(mutex_);
+  Queue queue_ SPILLWAY_GUARDED_BY(mutex_);
+  Caps caps_ SPILLWAY_GUARDED_BY(mutex_) = kNoCaps;
+  Behind behind_ SPILLWAY_GUARDED_BY(mutex_) = Behind::kReady;
+  int inside_ SPILLWAY_GUARDED_BY(mutex_) = 0;
+  double held_ms_ SPILLWAY_GUARDED_BY(mutex_) = 0;  // a permit, on the average
+  std::uint64_t shed_ SPILLWAY_GUARDED_BY(mutex_) = 0;
+  std::uint64_t admitted_ SPILLWAY_GUARDED_BY(mutex_) = 0;
+  TimePoint critical_until_ SPILLWAY_GUARDED_BY(mutex_){};  // some are expected
+  TimePoint promised_until_ SPILLWAY_GUARDED_BY(mutex_){};  // what those that were shed have been told
 };
 
 }  // namespace spillway::admit

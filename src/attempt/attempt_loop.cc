@@ -237,7 +237,7 @@ Task<std::optional<AttemptLoop::End>> AttemptLoop::ask(std::size_t place) {
     leg_ = entrant.leg.get();
   } else {
     leg_ = entrant.leg.get();
-    entrant.opened = co_await leg_->open();
+    entrant.opened = co_await open_safely(*leg_);
   }
   current_ = entrant.tried;
   const route::Target& target = target_at(entrant.place);
@@ -527,7 +527,7 @@ Task<Outcome> AttemptLoop::resume_by(const route::Target& target, api::Resumptio
   const std::size_t index = began(target);
   const std::unique_ptr<Leg> leg = make_leg_(target, &resumption);
   leg_ = leg.get();
-  Outcome outcome = co_await leg->open();
+  Outcome outcome = co_await open_safely(*leg);
   if (aborted_) outcome = Outcome{OutcomeClass::kAbandoned, 0, "the client left"};
   // A refused prefix is the Backend's way to say that it cannot continue, never the client's fault.
   if (outcome.cls == OutcomeClass::kAnswered) {

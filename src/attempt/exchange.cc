@@ -7,6 +7,7 @@
 #include "api/anthropic/count_format.h"
 #include "attempt/forward.h"
 #include "attempt/upstream_leg.h"
+#include "base/bug.h"
 #include "base/ids.h"
 #include "base/json_text.h"
 #include "base/log.h"
@@ -91,9 +92,27 @@ Task<> Exchange::run() {
   connection_.on_client_gone([this] {
     if (loop_) loop_->abort();
   });
-  co_await answer();
+  std::string why;
+  try {
+    co_await answer();
+  } catch (...) {
+    why = text_of(std::current_exception());
+  }
   pause_timer_.disarm();
+  if (!why.empty()) co_await end_by_fault(why);
   write_record();
+}
+
+// An answer and a record there are always.
+Task<> Exchange::end_by_fault(std::string why) {
+  bug("an Exchange ended by an exception: " + why);
+  connection_.on_client_gone({});  // what it would end is gone
+  try {
+    co_await fail({500, "internal_error", "a fault of Spillway itself, which its log tells; request " + request_id_});
+  } catch (...) {
+    bug("an Exchange could not be answered: " + text_of(std::current_exception()));
+    client_.spoil();
+  }
 }
 
 std::optional<Deadline> Exchange::deadline_of(const route::Route& route) const {

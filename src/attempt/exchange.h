@@ -40,6 +40,7 @@ class Exchange {
   [[nodiscard]] Reply reply();
   [[nodiscard]] api::WriterSettings writer_settings() const;
   Task<> answer();
+  Task<> end_by_fault(std::string why);
   Task<> attempt(Deadline deadline);
   Task<AttemptLoop::End> try_targets(Deadline deadline);
   bool take_up_newest();

@@ -6,6 +6,7 @@
 
 #include "api/format.h"
 #include "attempt/outcome.h"
+#include "base/bug.h"
 #include "base/loop.h"
 #include "base/time.h"
 
@@ -66,5 +67,17 @@ class Leg {
   };
   [[nodiscard]] virtual Record record() const = 0;
 };
+
+// leg.open(), but an exception is an outcome too: a fault of our own ends this Attempt alone.
+inline Task<Outcome> open_safely(Leg& leg) {
+  std::string why;
+  try {
+    co_return co_await leg.open();
+  } catch (...) {
+    why = text_of(std::current_exception());
+  }
+  bug("an Attempt ended by an exception: " + why);
+  co_return Outcome{OutcomeClass::kInternal, 0, "a fault of Spillway itself: " + why};
+}
 
 }  // namespace spillway::attempt

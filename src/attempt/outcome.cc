@@ -17,6 +17,7 @@ Blame blame(OutcomeClass cls) {
     case OutcomeClass::kShed:
     case OutcomeClass::kUnsupported:
     case OutcomeClass::kReplaced:
+    case OutcomeClass::kInternal:
     case OutcomeClass::kAbandoned: return Blame::kNobody;
     case OutcomeClass::kClient:
     case OutcomeClass::kContext:

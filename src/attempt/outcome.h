@@ -37,6 +37,7 @@ enum class OutcomeClass {
   kShed,         // it never left: it would have waited too long here
   kUnsupported,  // it never left: what is asked cannot be said in the Backend's Dialect
   kReplaced,     // it never left: a reload has put another Backend, or none, in the place of this one
+  kInternal,     // a fault of our own ended it
   kAbandoned,    // the client left, or the deadline passed: no one's fault
 };
 

@@ -14,8 +14,8 @@ void Race::enter(Leg& leg) {
   assert(size_ < kMost);
   Entrant& entrant = entrants_[size_++];
   entrant.leg = &leg;
-  asio::co_spawn(executor_, leg.open(), [this, &entrant](const std::exception_ptr& failure, Outcome outcome) {
-    if (failure) std::rethrow_exception(failure);
+  asio::co_spawn(executor_, open_safely(leg), [this, &entrant](const std::exception_ptr& failure, Outcome outcome) {
+    if (failure) outcome = Outcome{OutcomeClass::kInternal, 0, text_of(failure)};  // not even memory for that
     entrant.outcome = std::move(outcome);
     changed_.notify();  // the last step: whoever waits goes on inside the call
   });

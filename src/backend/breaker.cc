@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/mutex.h"
+
 namespace spillway::backend {
 
 namespace {
@@ -17,14 +19,14 @@ milliseconds whole(double ms) { return milliseconds(static_cast<std::int64_t>(st
 }  // namespace
 
 void Breaker::set(const Settings& settings) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (settings.window != settings_.window) buckets_ = {};
   settings_ = settings;
   if (!settings.on) share_.store(1, std::memory_order_relaxed);
 }
 
 void Breaker::begin_anew() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   buckets_ = {};
   in_a_row_ = good_ = 0;
   spared_ = 0;
@@ -65,7 +67,7 @@ bool Breaker::is_slow(double first_token_ms) const {
 bool Breaker::admit(TimePoint at) {
   const double share = share_.load(std::memory_order_relaxed);
   if (share >= 1) return true;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   ++spared_;
   if (spared_ * share < 1 && at < next_probe_) return false;
   next_probe_ = at + settings_.probe_interval;
@@ -119,7 +121,7 @@ void Breaker::learn(double first_token_ms, TimePoint at) {
 }
 
 Breaker::Change Breaker::answered(Duration first_token, TimePoint at) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!settings_.on) return {};
   ++bucket(at).attempts;
   in_a_row_ = 0;
@@ -139,7 +141,7 @@ Breaker::Change Breaker::answered(Duration first_token, TimePoint at) {
 }
 
 Breaker::Change Breaker::outrun(Duration waited, TimePoint at) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!settings_.on || !is_slow(to_ms(waited))) return {};
   if (share() < 1) {
     fall(at);
@@ -152,7 +154,7 @@ Breaker::Change Breaker::outrun(Duration waited, TimePoint at) {
 }
 
 Breaker::Change Breaker::failed(TimePoint at) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!settings_.on) return {};
   Bucket& now = bucket(at);
   ++now.attempts;
@@ -171,7 +173,7 @@ Breaker::Change Breaker::failed(TimePoint at) {
 }
 
 milliseconds Breaker::first_token() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return whole(recent_ms_);
 }
 

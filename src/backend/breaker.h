@@ -4,8 +4,8 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <mutex>
 
+#include "base/mutex.h"
 #include "base/time.h"
 #include "config/config.h"
 
@@ -62,30 +62,31 @@ class Breaker {
     std::uint32_t attempts = 0;
     std::uint32_t failures = 0;
   };
-  Bucket& bucket(TimePoint at);
-  [[nodiscard]] Bucket recent(TimePoint at) const;
-  [[nodiscard]] std::int64_t step_of(TimePoint at) const;
-  [[nodiscard]] bool is_slow(double first_token_ms) const;
-  void leave(TimePoint at);
-  void fall(TimePoint at);
-  bool rise(TimePoint at);
-  void learn(double first_token_ms, TimePoint at);
+  Bucket& bucket(TimePoint at) SPILLWAY_REQUIRES(mutex_);
+  [[nodiscard]] Bucket recent(TimePoint at) const SPILLWAY_REQUIRES(mutex_);
+  [[nodiscard]] std::int64_t step_of(TimePoint at) const SPILLWAY_REQUIRES(mutex_);
+  [[nodiscard]] bool is_slow(double first_token_ms) const SPILLWAY_REQUIRES(mutex_);
+  void leave(TimePoint at) SPILLWAY_REQUIRES(mutex_);
+  void fall(TimePoint at) SPILLWAY_REQUIRES(mutex_);
+  bool rise(TimePoint at) SPILLWAY_REQUIRES(mutex_);
+  void learn(double first_token_ms, TimePoint at) SPILLWAY_REQUIRES(mutex_);
 
-  mutable std::mutex mutex_;
+  mutable Mutex mutex_;
   std::atomic<double> share_{1};
-  Settings settings_;
-  std::array<Bucket, kSteps * kWindows> buckets_;
-  double recent_ms_ = 0;  // time to the first token: an average of the last twenty or so
-  double calm_ms_ = 0;    // the least mean of kLeastTimed, forgotten by one hundredth a minute; 0: not known yet
-  double logs_ = 0;       // of the times since timed_from_, their sum
-  int timed_ = 0;         // and their number
-  TimePoint timed_from_{};
-  TimePoint learned_at_{};
-  int in_a_row_ = 0;  // failures
-  int good_ = 0;      // probes in a row
-  TimePoint risen_at_{};
-  double spared_ = 0;       // requests since the last one that it got
-  TimePoint next_probe_{};  // whatever its share
+  Settings settings_ SPILLWAY_GUARDED_BY(mutex_);
+  std::array<Bucket, kSteps * kWindows> buckets_ SPILLWAY_GUARDED_BY(mutex_);
+  double recent_ms_ SPILLWAY_GUARDED_BY(mutex_) = 0;  // time to the first token: an average of the last twenty or so
+  double calm_ms_ SPILLWAY_GUARDED_BY(mutex_) =
+      0;  // the least mean of kLeastTimed, forgotten by one hundredth a minute; 0: not known yet
+  double logs_ SPILLWAY_GUARDED_BY(mutex_) = 0;  // of the times since timed_from_, their sum
+  int timed_ SPILLWAY_GUARDED_BY(mutex_) = 0;    // and their number
+  TimePoint timed_from_ SPILLWAY_GUARDED_BY(mutex_){};
+  TimePoint learned_at_ SPILLWAY_GUARDED_BY(mutex_){};
+  int in_a_row_ SPILLWAY_GUARDED_BY(mutex_) = 0;  // failures
+  int good_ SPILLWAY_GUARDED_BY(mutex_) = 0;      // probes in a row
+  TimePoint risen_at_ SPILLWAY_GUARDED_BY(mutex_){};
+  double spared_ SPILLWAY_GUARDED_BY(mutex_) = 0;       // requests since the last one that it got
+  TimePoint next_probe_ SPILLWAY_GUARDED_BY(mutex_){};  // whatever its share
 };
 
 }  // namespace spillway::backend

@@ -1,5 +1,7 @@
 #include "backend/condition.h"
 
+#include "base/mutex.h"
+
 namespace spillway::backend {
 
 Condition::Change Condition::failed(bool never_heals, TimePoint at) {
@@ -21,7 +23,7 @@ Condition::Change Condition::answered(TimePoint at) {
 }
 
 Condition::PerModel& Condition::of(const std::string& model) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   std::unique_ptr<PerModel>& found = models_[model];
   if (!found) found = std::make_unique<PerModel>();
   return *found;
@@ -29,12 +31,12 @@ Condition::PerModel& Condition::of(const std::string& model) {
 
 void Condition::begin_anew(std::size_t slots, std::size_t kept) {
   slots_.begin_anew(slots, kept);
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   for (const auto& [model, one] : models_) one->breaker.begin_anew();
 }
 
 double Condition::share() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   double least = 1;
   for (const auto& [model, one] : models_) least = std::min(least, one->breaker.share());
   return least;
@@ -49,19 +51,19 @@ const Load* Condition::heard_last() const {
 }
 
 double Condition::first_token_ms() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const Load* const latest = heard_last();
   return latest == nullptr ? 0 : latest->expected_ms(latest->noted_at());
 }
 
 double Condition::expected_ms(TimePoint at) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const Load* const latest = heard_last();
   return latest == nullptr ? 0 : latest->expected_ms(at);
 }
 
 std::shared_ptr<Condition> Conditions::of(const std::string& backend) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   std::shared_ptr<Condition>& condition = all_[backend];
   if (!condition) condition = std::make_shared<Condition>();
   return condition;

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
@@ -20,6 +19,7 @@
 #include "backend/resume_memory.h"
 #include "backend/retry_budget.h"
 #include "backend/slot_book.h"
+#include "base/mutex.h"
 #include "base/time.h"
 
 namespace spillway::backend {
@@ -80,11 +80,11 @@ class Condition {
   // What it lists as its models. From any thread.
   void set_models(std::vector<std::string> names) {
     auto models = std::make_shared<const std::set<std::string, std::less<>>>(names.begin(), names.end());
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     listed_ = std::move(models);
   }
   [[nodiscard]] bool lists(std::string_view model) const {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return listed_ != nullptr && listed_->contains(model);
   }
 
@@ -106,14 +106,14 @@ class Condition {
   static constexpr seconds kReportHolds{6};
   static constexpr double kCrowded = 0.95;  // of the room for keys and values: from there on a new prompt waits
   void set_report(const Report& report) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     report_ = report;
     reports_.store(true, std::memory_order_release);
   }
   // Nothing: it says nothing, or not of late. Cheap for those that never did.
   [[nodiscard]] std::optional<Report> report(TimePoint at) const {
     if (!reports_.load(std::memory_order_acquire)) return std::nullopt;
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return at - report_.at <= kReportHolds ? std::optional(report_) : std::nullopt;
   }
   // A request would wait there, by its own word.
@@ -136,12 +136,12 @@ class Condition {
     TimePoint at{};
   };
   void note_failure(Failure failure) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     last_failure_ = std::move(failure);
   }
   // Nothing: it never failed.
   [[nodiscard]] std::optional<Failure> last_failure() const {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return last_failure_;
   }
   // In a row, until now.
@@ -156,24 +156,25 @@ class Condition {
     Load load;
   };
   PerModel& of(const std::string& model);
-  [[nodiscard]] const Load* heard_last() const;  // with mutex_
+  [[nodiscard]] const Load* heard_last() const SPILLWAY_REQUIRES(mutex_);
 
-  mutable std::mutex mutex_;  // guards last_failure_, listed_, report_, and the growth of models_
-  Report report_;
+  mutable Mutex mutex_;
+  Report report_ SPILLWAY_GUARDED_BY(mutex_);
   std::atomic<bool> reports_{false};
   std::atomic<std::uint64_t> wanted_{0};
   std::atomic<std::int64_t> tokens_{0};
-  std::optional<Failure> last_failure_;
-  std::shared_ptr<const std::set<std::string, std::less<>>> listed_;  // null: it has not told
-  std::atomic<std::uint32_t> failures_{0};                            // in a row
-  std::atomic<std::int64_t> first_failure_{0};                        // of these; ticks of Clock
+  std::optional<Failure> last_failure_ SPILLWAY_GUARDED_BY(mutex_);
+  std::shared_ptr<const std::set<std::string, std::less<>>> listed_
+      SPILLWAY_GUARDED_BY(mutex_);              // null: it has not told
+  std::atomic<std::uint32_t> failures_{0};      // in a row
+  std::atomic<std::int64_t> first_failure_{0};  // of these; ticks of Clock
   std::atomic<bool> told_{false};
   std::atomic<std::int64_t> rests_until_{0};  // ticks of Clock
   std::atomic<std::int64_t> whole_until_{0};  // ticks of Clock
   admit::Gate gate_;
   RetryBudget retry_budget_;
   RetryBudget hedge_budget_;
-  std::map<std::string, std::unique_ptr<PerModel>> models_;
+  std::map<std::string, std::unique_ptr<PerModel>> models_ SPILLWAY_GUARDED_BY(mutex_);
   ResumeMemory resume_memory_;
   SlotBook slots_;
 };
@@ -208,8 +209,8 @@ class Conditions {
   std::shared_ptr<Condition> of(const std::string& backend);
 
  private:
-  std::mutex mutex_;
-  std::map<std::string, std::shared_ptr<Condition>> all_;
+  Mutex mutex_;
+  std::map<std::string, std::shared_ptr<Condition>> all_ SPILLWAY_GUARDED_BY(mutex_);
 };
 
 }  // namespace spillway::backend

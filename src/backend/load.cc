@@ -4,6 +4,8 @@
 #include <cmath>
 #include <utility>
 
+#include "base/mutex.h"
+
 namespace spillway::backend {
 
 namespace {
@@ -42,7 +44,7 @@ std::optional<milliseconds> Load::Histogram::quantile(double q) const {
 
 void Load::begin(TimePoint at) {
   in_flight_.fetch_add(1, std::memory_order_relaxed);
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   ++pending_;
   if (began_at_ != TimePoint{}) {
     const double gap = std::max(to_ms(at - began_at_), 0.01);
@@ -52,7 +54,7 @@ void Load::begin(TimePoint at) {
 }
 
 void Load::first_token_came() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   --pending_;
 }
 
@@ -63,7 +65,7 @@ void Load::end(bool silent) {
 
 void Load::note(Duration first_token, bool whole, TimePoint at) {
   const double ms = std::max(to_ms(first_token), 0.1);
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   times_[whole ? 1 : 0].add(ms);
   double& mean = mean_ms_[whole ? 1 : 0];
   mean = mean <= 0 ? ms : mean + kMeanWeight * (ms - mean);
@@ -71,12 +73,12 @@ void Load::note(Duration first_token, bool whole, TimePoint at) {
 }
 
 TimePoint Load::noted_at() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return noted_at_;
 }
 
 double Load::expected_ms(TimePoint at) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const double mean = mean_ms_[0] > 0 ? mean_ms_[0] : mean_ms_[1];
   if (pending_ >= kManyWait) {
     // While nobody comes any more the rate falls.
@@ -89,7 +91,7 @@ double Load::expected_ms(TimePoint at) const {
 }
 
 std::optional<milliseconds> Load::quantile(double q, bool whole) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return times_[whole ? 1 : 0].quantile(q);
 }
 

@@ -4,9 +4,9 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <mutex>
 #include <optional>
 
+#include "base/mutex.h"
 #include "base/time.h"
 
 namespace spillway::backend {
@@ -58,13 +58,13 @@ class Load {
   static constexpr double kMuchMore = 1.5;
 
   std::atomic<int> in_flight_{0};
-  mutable std::mutex mutex_;         // guards what follows
-  int pending_ = 0;                  // Attempts without a first token
-  double gap_ms_ = 0;                // between two of them, on the average
-  TimePoint began_at_{};             // the last one
-  std::array<double, 2> mean_ms_{};  // of streams, of whole answers
-  TimePoint noted_at_{};
-  std::array<Histogram, 2> times_;  // of streams, of whole answers
+  mutable Mutex mutex_;                                          // guards what follows
+  int pending_ SPILLWAY_GUARDED_BY(mutex_) = 0;                  // Attempts without a first token
+  double gap_ms_ SPILLWAY_GUARDED_BY(mutex_) = 0;                // between two of them, on the average
+  TimePoint began_at_ SPILLWAY_GUARDED_BY(mutex_){};             // the last one
+  std::array<double, 2> mean_ms_ SPILLWAY_GUARDED_BY(mutex_){};  // of streams, of whole answers
+  TimePoint noted_at_ SPILLWAY_GUARDED_BY(mutex_){};
+  std::array<Histogram, 2> times_ SPILLWAY_GUARDED_BY(mutex_);  // of streams, of whole answers
 };
 
 }  // namespace spillway::backend

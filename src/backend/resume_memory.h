@@ -2,11 +2,11 @@
 #pragma once
 
 #include <map>
-#include <mutex>
 #include <string>
 #include <string_view>
 
 #include "api/resumption.h"
+#include "base/mutex.h"
 #include "base/time.h"
 
 namespace spillway::backend {
@@ -18,18 +18,18 @@ inline constexpr std::chrono::minutes kRemembered{10};
 class ResumeMemory {
  public:
   void failed(std::string_view model, api::ResumeForm form, TimePoint at) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     failed_[{std::string(model), form}] = at;
   }
   [[nodiscard]] bool has_failed(std::string_view model, api::ResumeForm form, TimePoint at) const {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     const auto found = failed_.find({std::string(model), form});
     return found != failed_.end() && at < found->second + kRemembered;
   }
 
  private:
-  mutable std::mutex mutex_;
-  std::map<std::pair<std::string, api::ResumeForm>, TimePoint> failed_;
+  mutable Mutex mutex_;
+  std::map<std::pair<std::string, api::ResumeForm>, TimePoint> failed_ SPILLWAY_GUARDED_BY(mutex_);
 };
 
 }  // namespace spillway::backend

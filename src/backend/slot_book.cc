@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/mutex.h"
+
 namespace spillway::backend {
 
 namespace {
@@ -39,7 +41,7 @@ void SlotBook::Claim::give_back() {
 }
 
 void SlotBook::begin_anew(std::size_t slots, std::size_t kept) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   slots_.assign(slots, {});
   kept_.clear();
   kept_links_ = 0;
@@ -47,21 +49,21 @@ void SlotBook::begin_anew(std::size_t slots, std::size_t kept) {
 }
 
 std::size_t SlotBook::choose(Chain chain) const {
-  std::vector<std::size_t> free;
+  std::vector<std::pair<std::uint64_t, std::size_t>> free;  // when it was used last, which
   for (std::size_t i = 0; i < slots_.size(); ++i) {
-    if (!slots_[i].busy) free.push_back(i);
+    if (!slots_[i].busy) free.emplace_back(slots_[i].used, i);
   }
-  std::ranges::sort(free, {}, [this](std::size_t i) { return std::pair(slots_[i].used, i); });
+  std::ranges::sort(free);
   std::size_t best = slots_.size();
   double least = 0;
   for (std::size_t rank = 0; rank < free.size(); ++rank) {
-    const std::vector<std::uint64_t>& text = slots_[free[rank]].chain;
+    const std::vector<std::uint64_t>& text = slots_[free[rank].second].chain;
     const std::size_t same = shared_links(chain, text);
     const double wanted_again = kOldest + (kLatest - kOldest) * share(rank + 1, free.size());
     const double cost =
         static_cast<double>(chain.size() - same) + wanted_again * static_cast<double>(text.size() - same);
     if (best == slots_.size() || cost < least) {
-      best = free[rank];
+      best = free[rank].second;
       least = cost;
     }
   }
@@ -84,7 +86,7 @@ SlotBook::Kept::const_iterator SlotBook::best_kept(Chain chain, std::size_t at_l
 void SlotBook::keep(const std::vector<std::uint64_t>& chain) {
   if (chain.empty() || chain.size() > most_kept_) return;
   if (std::ranges::any_of(kept_, [&](const auto& one) { return shared_links(one, chain) == chain.size(); })) return;
-  const auto drop = [this](Kept::iterator it) {
+  const auto drop = [this](Kept::iterator it) SPILLWAY_REQUIRES(mutex_) {
     kept_links_ -= it->size();
     return kept_.erase(it);
   };
@@ -97,7 +99,7 @@ void SlotBook::keep(const std::vector<std::uint64_t>& chain) {
 }
 
 SlotBook::Claim SlotBook::claim(Chain chain) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const std::size_t chosen = choose(chain);
   if (chosen == slots_.size()) return {};
   Slot& slot = slots_[chosen];
@@ -120,7 +122,7 @@ SlotBook::Claim SlotBook::claim(Chain chain) {
 }
 
 void SlotBook::give_back(std::size_t slot, std::uint64_t turn, bool held) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (slot >= slots_.size() || !slots_[slot].busy || slots_[slot].used != turn) return;  // of an engine that is gone
   slots_[slot].busy = false;
   slots_[slot].used = ++turn_;
@@ -128,7 +130,7 @@ void SlotBook::give_back(std::size_t slot, std::uint64_t turn, bool held) {
 }
 
 std::size_t SlotBook::held(Chain chain) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   std::size_t most = 0;
   for (const Slot& slot : slots_) {
     if (!slot.busy) most = std::max(most, shared_links(chain, slot.chain));

@@ -11,10 +11,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <list>
-#include <mutex>
 #include <span>
 #include <utility>
 #include <vector>
+
+#include "base/mutex.h"
 
 namespace spillway::backend {
 
@@ -54,7 +55,7 @@ class SlotBook {
 
   // Nothing is known of an engine that chooses its slots itself, or has none.
   [[nodiscard]] bool knows() const {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return !slots_.empty();
   }
 
@@ -73,17 +74,17 @@ class SlotBook {
   };
   using Kept = std::list<std::vector<std::uint64_t>>;
 
-  [[nodiscard]] std::size_t choose(Chain chain) const;
-  [[nodiscard]] Kept::const_iterator best_kept(Chain chain, std::size_t at_least) const;
-  void keep(const std::vector<std::uint64_t>& chain);
+  [[nodiscard]] std::size_t choose(Chain chain) const SPILLWAY_REQUIRES(mutex_);
+  [[nodiscard]] Kept::const_iterator best_kept(Chain chain, std::size_t at_least) const SPILLWAY_REQUIRES(mutex_);
+  void keep(const std::vector<std::uint64_t>& chain) SPILLWAY_REQUIRES(mutex_);
   void give_back(std::size_t slot, std::uint64_t turn, bool held);
 
-  mutable std::mutex mutex_;
-  std::vector<Slot> slots_;
-  Kept kept_;  // the oldest first
-  std::size_t kept_links_ = 0;
-  std::size_t most_kept_ = 0;
-  std::uint64_t turn_ = 0;  // counts claims and returns
+  mutable Mutex mutex_;
+  std::vector<Slot> slots_ SPILLWAY_GUARDED_BY(mutex_);
+  Kept kept_ SPILLWAY_GUARDED_BY(mutex_);  // the oldest first
+  std::size_t kept_links_ SPILLWAY_GUARDED_BY(mutex_) = 0;
+  std::size_t most_kept_ SPILLWAY_GUARDED_BY(mutex_) = 0;
+  std::uint64_t turn_ SPILLWAY_GUARDED_BY(mutex_) = 0;  // counts claims and returns
 };
 
 }  // namespace spillway::backend

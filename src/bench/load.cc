@@ -1,12 +1,12 @@
 #include "bench/load.h"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <random>
 
 #include "attempt/stream_reader.h"
+#include "base/foreign_json.h"
+#include "base/spawn.h"
 
 namespace spillway::bench {
 
@@ -23,9 +23,7 @@ http::ParserLimits parser_limits() {
 }
 
 std::string message_of(std::string_view body) {
-  const auto parsed = nlohmann::json::parse(body, nullptr, false);
-  if (!parsed.is_object() || !parsed.contains("error") || !parsed["error"].is_object()) return {};
-  return parsed["error"].value("message", "");
+  return json::text_at(nlohmann::json::parse(body, nullptr, false), {"error", "message"});
 }
 
 std::string class_of(int status) {
@@ -75,7 +73,7 @@ Task<> Load::run() {
       co_await timer.async_wait(kAwait);
     }
     ++under_way_;
-    asio::co_spawn(loop_, ask(number, due), asio::detached);
+    spawn(loop_, "a request of a load", ask(number, due));
   }
   if (--under_way_ > 0) co_await done_.wait();
   pool_.clear();

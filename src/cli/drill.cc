@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/executor_work_guard.hpp>
@@ -20,6 +21,7 @@
 #include <thread>
 
 #include "base/file.h"
+#include "base/foreign_json.h"
 #include "cli/admin_client.h"
 #include "cli/app.h"
 #include "cli/output.h"
@@ -226,7 +228,7 @@ class Rehearsal {
   TemporaryFolder folder_;
   Providers providers_;
   bench::Drill drill_;
-  bool interrupted_ = false;
+  std::atomic<bool> interrupted_{false};  // by whoever runs the gateway; whoever asks it looks
 };
 
 Status Rehearsal::choose() {
@@ -418,11 +420,12 @@ void Rehearsal::take_attempts(const fs::path& log) {
   for (std::string line; std::getline(lines, line);) {
     const auto parsed = nlohmann::json::parse(line, nullptr, false);
     if (!parsed.is_object() || !parsed.contains("attempts")) continue;
-    auto& tried = by_id[parsed.value("request_id", "")];
+    auto& tried = by_id[json::text_at(parsed, {"request_id"})];
     for (const auto& attempt : parsed["attempts"]) {
-      const std::string cls = attempt.value("class", "");
-      tried.push_back({attempt.value("backend", ""), cls, attempt.value("events", std::uint64_t{0}),
-                       cls != "shed" && cls != "unsupported"});
+      const std::string cls = json::text_at(attempt, {"class"});
+      tried.push_back({json::text_at(attempt, {"backend"}), cls,
+                       static_cast<std::uint64_t>(json::number_at(attempt, {"events"})),
+                       cls != "shed" && cls != "unsupported" && cls != "replaced"});
     }
   }
   for (bench::Drilled& request : drill_.with) {

@@ -45,7 +45,7 @@ int columns() {
 }
 
 std::string rates_json(const admin::Status& previous, const admin::Status& current) {
-  nlohmann::json out = nlohmann::json::parse(admin::to_json(current));
+  nlohmann::json out = nlohmann::json::parse(admin::to_json(current), nullptr, false);
   const std::vector<admin::Rates> rates = admin::rates_between(previous, current);
   for (std::size_t i = 0; i < rates.size(); ++i) {
     out["backends"][i]["answered_per_s"] = rates[i].answered_per_s;

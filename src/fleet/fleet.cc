@@ -11,11 +11,11 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <map>
-#include <mutex>
 #include <set>
 #include <utility>
 
 #include "base/log.h"
+#include "base/mutex.h"
 #include "fleet/hardware/processor.h"
 #include "fleet/launcher/process_launcher.h"
 #include "fleet/memory_book.h"
@@ -30,13 +30,13 @@ namespace {
 // when Fleet and loop are gone.
 template <class Target>
 struct Gate {
-  std::mutex mutex;
-  boost::asio::io_context* loop = nullptr;  // under `mutex`; null: closed
-  Target* target = nullptr;                 // only on the loop's thread; null: closed
+  Mutex mutex;
+  boost::asio::io_context* loop SPILLWAY_GUARDED_BY(mutex) = nullptr;  // null: closed
+  Target* target = nullptr;                                            // only on the loop's thread; null: closed
 
   template <class Call>
   static void post(const std::shared_ptr<Gate>& gate, Call call) {
-    const std::lock_guard lock(gate->mutex);
+    const MutexLock lock(gate->mutex);
     if (gate->loop == nullptr) return;
     boost::asio::post(*gate->loop, [gate, call = std::move(call)] {
       if (gate->target != nullptr) call(*gate->target);
@@ -44,7 +44,7 @@ struct Gate {
   }
 
   void close() {
-    const std::lock_guard lock(mutex);
+    const MutexLock lock(mutex);
     loop = nullptr;
     target = nullptr;
   }

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/mutex.h"
 
 namespace spillway::fleet {
 
@@ -77,7 +78,7 @@ MemoryBook::Expected MemoryBook::expect(const std::string& digest, const GgufDet
                                         const RunShape& shape) const {
   Expected out{estimate_memory(model, shape), false};
   if (digest.empty()) return out;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const std::map<std::string, Runs> all = read();
   const auto runs = all.find(digest);
   if (runs == all.end() || runs->second.empty()) return out;
@@ -93,7 +94,7 @@ MemoryBook::Expected MemoryBook::expect(const std::string& digest, const GgufDet
 
 Status MemoryBook::note(const std::string& digest, const RunShape& shape, const MemoryUse& memory) {
   if (digest.empty()) return {};
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   std::map<std::string, Runs> all = read();
   if (all.size() >= kMaxModels && !all.contains(digest)) all.erase(all.begin());
   Runs& runs = all[digest];

@@ -5,9 +5,9 @@
 
 #include <filesystem>
 #include <map>
-#include <mutex>
 #include <string>
 
+#include "base/mutex.h"
 #include "base/result.h"
 #include "fleet/models/gguf.h"
 #include "fleet/models/memory.h"
@@ -35,7 +35,7 @@ class MemoryBook {
   [[nodiscard]] std::map<std::string, Runs> read() const;
 
   std::filesystem::path file_;
-  mutable std::mutex mutex_;
+  mutable Mutex mutex_;
 };
 
 }  // namespace spillway::fleet

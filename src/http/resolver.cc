@@ -9,6 +9,8 @@
 #include <system_error>
 #include <thread>
 
+#include "base/mutex.h"
+
 namespace spillway::http {
 
 namespace {
@@ -51,7 +53,7 @@ Resolver::Resolver(asio::io_context& loop, LoopTimers& timers, Lookup lookup)
 }
 
 Resolver::~Resolver() {
-  const std::lock_guard lock(mailbox_->mutex);
+  const MutexLock lock(mailbox_->mutex);
   mailbox_->loop = nullptr;
   mailbox_->resolver = nullptr;
 }
@@ -69,7 +71,7 @@ void Resolver::refresh(const std::string& host, Entry& entry) {
   try {
     std::thread([mailbox = mailbox_, lookup = lookup_, host] {
       Found found = lookup(host);
-      const std::lock_guard lock(mailbox->mutex);
+      const MutexLock lock(mailbox->mutex);
       if (mailbox->loop == nullptr) return;
       asio::post(*mailbox->loop, [mailbox, host, found = std::move(found)]() mutable {
         if (mailbox->resolver != nullptr) mailbox->resolver->learn(host, std::move(found));

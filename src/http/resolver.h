@@ -4,7 +4,6 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -12,6 +11,7 @@
 
 #include "base/loop.h"
 #include "base/loop_timers.h"
+#include "base/mutex.h"
 #include "base/time.h"
 #include "base/wait_list.h"
 
@@ -68,9 +68,9 @@ class Resolver {
   };
   // How a look-up's thread finds back to a Resolver that may be gone.
   struct Mailbox {
-    std::mutex mutex;
-    asio::io_context* loop;  // guarded by `mutex`; null: the Resolver is gone
-    Resolver* resolver;      // only the loop's thread
+    Mutex mutex;
+    asio::io_context* loop SPILLWAY_GUARDED_BY(mutex);  // null: the Resolver is gone
+    Resolver* resolver;                                 // only the loop's thread
   };
 
   std::shared_ptr<Entry> entry_of(const std::string& host);

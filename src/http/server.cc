@@ -8,6 +8,7 @@
 #include <boost/asio/error.hpp>
 
 #include "base/log.h"
+#include "base/spawn.h"
 
 namespace spillway::http {
 
@@ -18,15 +19,6 @@ constexpr seconds kLingerTime{30};              // so long at most (nginx: linge
 constexpr seconds kLingerSilence{2};            // and while something comes at least so often (lingering_timeout)
 constexpr seconds kEndTime{1};                  // for the end of a TLS connection
 constexpr milliseconds kAcceptPause{100};       // after accept() failed for want of descriptors
-
-void report(std::exception_ptr failure) {
-  if (!failure) return;
-  try {
-    std::rethrow_exception(failure);
-  } catch (const std::exception& exception) {
-    log::error(std::string("a connection ended by an exception: ") + exception.what());
-  }
-}
 
 }  // namespace
 
@@ -293,7 +285,9 @@ Result<std::uint16_t> Server::listen(const asio::ip::tcp::endpoint& endpoint) {
 
 void Server::start() {
   accepting_ = true;
-  asio::co_spawn(loop_, accept_loop(), report);
+  spawn(loop_, "accepting connections", accept_loop(), [this](const std::string&) {
+    if (acceptor_.is_open() && !draining_) start();
+  });
 }
 
 Task<> Server::accept_loop() {
@@ -330,7 +324,7 @@ void Server::adopt(Socket socket) {
   const auto place = open_.insert(open_.end(), connection.get());
   // The coroutine holds the connection; the list only tells whom to close.
   asio::co_spawn(loop_, connection->run(), [this, place, connection, counter = load_](std::exception_ptr failure) {
-    report(failure);
+    if (failure) bug("a connection ended by an exception: " + text_of(failure));
     connection->stream_->close();
     counter->give_back(connection->buffered_);
     open_.erase(place);

@@ -1,8 +1,8 @@
 #include "http/warmer.h"
 
 #include <algorithm>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
+
+#include "base/spawn.h"
 
 namespace spillway::http {
 
@@ -62,7 +62,10 @@ void Warmer::look() {
       continue;
     }
     kept.opening = pool_.make();
-    asio::co_spawn(loop_, open(key, kept.origin, kept.opening), asio::detached);
+    spawn(loop_, "a connection kept warm", open(key, kept.origin, kept.opening),
+          [this, name = key](const std::string&) {
+            if (const auto found = kept_.find(name); found != kept_.end()) put_off(found->second);
+          });
   }
   if (next != TimePoint::max()) timer_.arm(next);
 }

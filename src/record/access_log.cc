@@ -9,11 +9,11 @@
 #include <charconv>
 #include <condition_variable>
 #include <ctime>
-#include <mutex>
 #include <thread>
 
 #include "base/json_text.h"
 #include "base/log.h"
+#include "base/mutex.h"
 
 namespace spillway::record {
 
@@ -100,10 +100,10 @@ void append_line(std::string& out, const ExchangeLine& line, std::chrono::system
 
 struct AccessLog::State {
   std::shared_ptr<spdlog::sinks::sink> sink;
-  std::mutex mutex;
-  std::condition_variable wake;
-  std::string pending;
-  bool stop = false;
+  Mutex mutex;
+  std::condition_variable_any wake;
+  std::string pending SPILLWAY_GUARDED_BY(mutex);
+  bool stop SPILLWAY_GUARDED_BY(mutex) = false;
   std::atomic<std::uint64_t> dropped{0};
   std::thread writer;
 
@@ -111,8 +111,8 @@ struct AccessLog::State {
     std::string lines;
     for (;;) {
       {
-        std::unique_lock lock(mutex);
-        wake.wait(lock, [this] { return stop || !pending.empty(); });
+        const MutexLock lock(mutex);
+        while (!stop && pending.empty()) wake.wait(mutex);
         if (pending.empty()) return;
         std::swap(lines, pending);
       }
@@ -150,7 +150,7 @@ AccessLog::AccessLog(std::unique_ptr<State> state) : state_(std::move(state)) {
 
 AccessLog::~AccessLog() {
   {
-    const std::lock_guard lock(state_->mutex);
+    const MutexLock lock(state_->mutex);
     state_->stop = true;
   }
   state_->wake.notify_one();
@@ -181,7 +181,7 @@ bool AccessLog::enabled() const { return state_->sink != nullptr; }
 void AccessLog::hand_over(std::string& lines) {
   if (lines.empty()) return;
   {
-    const std::lock_guard lock(state_->mutex);
+    const MutexLock lock(state_->mutex);
     if (state_->pending.size() + lines.size() > kMaxPending) {
       if (state_->dropped.fetch_add(lines.size()) == 0) log::error("the access log's disk is too slow, lines are lost");
       lines.clear();

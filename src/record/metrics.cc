@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/json_text.h"
+#include "base/mutex.h"
 
 namespace spillway::record {
 
@@ -81,7 +82,7 @@ void Histogram::observe(Duration duration) {
 }
 
 BackendSeries& ThreadMetrics::backend(std::string_view name) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   for (BackendSeries& series : backends_) {
     if (series.name == name) return series;
   }
@@ -89,7 +90,7 @@ BackendSeries& ThreadMetrics::backend(std::string_view name) {
 }
 
 RouteSeries& ThreadMetrics::route(std::string_view name) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   for (RouteSeries& series : routes_) {
     if (series.name == name) return series;
   }
@@ -97,15 +98,15 @@ RouteSeries& ThreadMetrics::route(std::string_view name) {
 }
 
 ThreadMetrics& Metrics::add_thread() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return *threads_.emplace_back(std::make_unique<ThreadMetrics>());
 }
 
 std::vector<Metrics::BackendTotals> Metrics::backend_totals() {
   std::map<std::string, BackendTotals> sums;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   for (const auto& thread : threads_) {
-    const std::lock_guard thread_lock(thread->mutex_);
+    const MutexLock thread_lock(thread->mutex_);
     for (const BackendSeries& series : thread->backends_) {
       BackendTotals& sum = sums[series.name];
       sum.name = series.name;
@@ -137,9 +138,9 @@ std::string Metrics::render(const std::vector<Gauge>& gauges) {
   std::uint64_t refused = 0;
   std::uint64_t gone = 0;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     for (const auto& thread : threads_) {
-      const std::lock_guard thread_lock(thread->mutex_);
+      const MutexLock thread_lock(thread->mutex_);
       refused += thread->refused_requests.value();
       gone += thread->clients_gone.value();
       for (const BackendSeries& series : thread->backends_) {

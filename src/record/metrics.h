@@ -10,11 +10,11 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/mutex.h"
 #include "base/time.h"
 
 namespace spillway::record {
@@ -51,10 +51,10 @@ class Histogram {
 };
 
 // How an Attempt can end, as a label; the order is that of attempt::OutcomeClass.
-inline constexpr std::array<std::string_view, 25> kAttemptClasses{
+inline constexpr std::array<std::string_view, 26> kAttemptClasses{
     "answered", "resolve",  "connect",  "tls",          "timeout",     "first_token", "stall",    "slow",     "cut",
     "garbage",  "empty",    "overload", "rate_limited", "quota",       "server",      "config",   "no_model", "context",
-    "client",   "mismatch", "outrun",   "shed",         "unsupported", "replaced",    "abandoned"};
+    "client",   "mismatch", "outrun",   "shed",         "unsupported", "replaced",    "internal", "abandoned"};
 
 // What one thread knows of one Backend.
 struct BackendSeries {
@@ -89,9 +89,9 @@ class ThreadMetrics {
 
  private:
   friend class Metrics;
-  std::mutex mutex_;  // guards the growth of the two lists, not what is in them
-  std::deque<BackendSeries> backends_;
-  std::deque<RouteSeries> routes_;
+  Mutex mutex_;  // guards the growth of the two lists, not what is in them
+  std::deque<BackendSeries> backends_ SPILLWAY_GUARDED_BY(mutex_);
+  std::deque<RouteSeries> routes_ SPILLWAY_GUARDED_BY(mutex_);
 };
 
 // A value that is read when it is asked for: one line of the exposition.
@@ -121,8 +121,8 @@ class Metrics {
   std::vector<BackendTotals> backend_totals();
 
  private:
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<ThreadMetrics>> threads_;
+  Mutex mutex_;
+  std::vector<std::unique_ptr<ThreadMetrics>> threads_ SPILLWAY_GUARDED_BY(mutex_);
 };
 
 }  // namespace spillway::record

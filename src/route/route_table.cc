@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/json_text.h"
+#include "base/mutex.h"
 #include "base/text.h"
 #include "config/values.h"
 
@@ -54,7 +55,7 @@ std::string as_json(const std::string& text) {
 }  // namespace
 
 std::shared_ptr<PrefixMap> PrefixMaps::of(const std::string& backend) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   std::shared_ptr<PrefixMap>& map = all_[backend];
   if (!map) map = std::make_shared<PrefixMap>();
   return map;

@@ -3,13 +3,13 @@
 
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
 #include "backend/backend.h"
+#include "base/mutex.h"
 #include "config/config.h"
 #include "record/metrics.h"
 #include "route/policy.h"
@@ -56,8 +56,8 @@ class PrefixMaps {
   std::shared_ptr<PrefixMap> of(const std::string& backend);
 
  private:
-  std::mutex mutex_;
-  std::map<std::string, std::shared_ptr<PrefixMap>> all_;
+  Mutex mutex_;
+  std::map<std::string, std::shared_ptr<PrefixMap>> all_ SPILLWAY_GUARDED_BY(mutex_);
 };
 
 // Immutable once made; one for each thread and Config. An Exchange keeps the one it began with.

@@ -10,6 +10,7 @@
 
 #include "backend/backend.h"
 #include "base/file.h"
+#include "base/spawn.h"
 #include "config/members.h"
 #include "fleet/launcher/docker/api.h"
 #include "fleet/launcher/docker/docker_launcher.h"
@@ -222,7 +223,7 @@ void Gateway::run() {
   governor_keeper_->keep(*config_);
   watch_.watch(options_.files);
   if (options_.reload) watch_timer_.arm(now() + kWatchEvery);
-  loop_.run();
+  run_loop(loop_, "the control loop");
   for (const auto& worker : workers_) worker->join();
   workers_.clear();
   pool_keeper_.reset();

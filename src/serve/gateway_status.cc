@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/bug.h"
 #include "base/version.h"
 #include "serve/banner.h"
 #include "serve/gateway.h"
@@ -128,6 +129,8 @@ std::string Gateway::metrics_text() {
       {"spillway_build_info", "Always 1; the version as a label.", "version=\"" + std::string(version()) + "\"", 1});
   gauges.push_back(
       {"spillway_uptime_seconds", "Since the process began to serve.", "", to_ms(now() - began_at_) / 1e3});
+  gauges.push_back({"spillway_bugs_total", "Faults of Spillway itself that it went on after; the log has each place.",
+                    "", static_cast<double>(bugs())});
   gauges.push_back({"spillway_connections", "Open connections of clients.", "",
                     static_cast<double>(client_load_->connections.load(std::memory_order_relaxed))});
   gauges.push_back({"spillway_buffered_bytes", "Bodies of requests that are read or wait for their answer.", "",

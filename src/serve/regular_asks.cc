@@ -1,8 +1,8 @@
 #include "serve/regular_asks.h"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <utility>
+
+#include "base/spawn.h"
 
 namespace spillway::serve {
 
@@ -35,7 +35,9 @@ void RegularAsks::look() {
       kept.due = now() + kept.ask.every;
       kept.asking =
           std::make_shared<http::ClientConnection>(loop_, timers_, http::ParserLimits{.max_body = kMaxAnswer});
-      asio::co_spawn(loop_, ask(name, kept.asking), asio::detached);
+      spawn(loop_, "a regular question", ask(name, kept.asking), [this, name](const std::string&) {
+        if (const auto found = kept_.find(name); found != kept_.end()) found->second.asking = nullptr;
+      });
     }
     next = std::min(next, std::max(kept.due, now() + milliseconds(1)));
   }

@@ -7,6 +7,7 @@
 #include <boost/asio/post.hpp>
 
 #include "base/log.h"
+#include "base/spawn.h"
 #include "http/tls.h"
 
 namespace spillway::serve {
@@ -56,7 +57,7 @@ void Worker::start(std::function<void()> on_end) {
   thread_ = std::thread([this, on_end = std::move(on_end)] {
     ::pthread_setname_np(::pthread_self(), "spillway-work");
     const auto work = asio::make_work_guard(loop_);
-    loop_.run();
+    run_loop(loop_, "a worker");
     on_end();
   });
 }

@@ -1,14 +1,13 @@
 #include "simulate/provider.h"
 
 #include <array>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <charconv>
 #include <chrono>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/event.h"
+#include "base/spawn.h"
 #include "http/parser.h"
 
 namespace spillway::simulate {
@@ -297,7 +296,7 @@ Result<std::uint16_t> Provider::listen(const config::Address& address) {
   return acceptor_.local_endpoint(ec).port();
 }
 
-void Provider::start() { asio::co_spawn(loop_, accept(), asio::detached); }
+void Provider::start() { spawn(loop_, "accepting connections", accept()); }
 
 Task<> Provider::accept() {
   asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>, Executor> pause(loop_);
@@ -305,7 +304,7 @@ Task<> Provider::accept() {
     auto [ec, socket] = co_await acceptor_.async_accept(kAwait);
     if (!ec) {
       const auto connection = std::make_shared<Connection>(*this, std::move(socket));
-      asio::co_spawn(loop_, connection->run(), asio::detached);
+      spawn(loop_, "a connection", connection->run());
     } else if (ec != asio::error::operation_aborted && ec != asio::error::connection_aborted) {
       pause.expires_after(kAcceptPause);
       co_await pause.async_wait(kAwait);

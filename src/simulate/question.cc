@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/foreign_json.h"
+
 namespace spillway::simulate {
 
 namespace {
@@ -16,7 +18,7 @@ std::string text_of(const Json& message) {
   std::string out;
   if (!content->is_array()) return out;
   for (const Json& part : *content) {
-    if (part.is_object() && part.value("type", "") == "text") out += part.value("text", "");
+    if (json::text_at(part, {"type"}) == "text") out += json::text_at(part, {"text"});
   }
   return out;
 }

@@ -7,6 +7,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 #include <deque>
+#include <stdexcept>
 
 namespace spillway::attempt {
 namespace {
@@ -21,6 +22,7 @@ struct Script {
   Outcome ended{C::kAnswered, 200, {}};
   Duration takes{};                    // of the test's clock, to open
   bool hangs = false;                  // open() does not end before abort()
+  bool throws = false;                 // open() does
   std::string text = {};               // what facts() tell of the answer
   std::size_t calls_from = 1'000'000;  // the first piece with a tool call
 };
@@ -39,6 +41,7 @@ class ScriptedLeg final : public Leg {
       co_await going_on_.wait();
       if (aborted_) co_return Outcome{C::kAbandoned, 0, "the client left"};
     }
+    if (script_.throws) throw std::runtime_error("a fault of ours");
     co_return script_.opened;
   }
   Task<Pull> next() override {
@@ -439,6 +442,36 @@ TEST_F(Hedged, a_hedge_that_fails_leaves_the_first_one_to_answer) {
   EXPECT_EQ(end_, End::kAnswered);
   EXPECT_EQ(delivery_.text, "late|end");
   EXPECT_THAT(told_, ElementsAre("b overload", "a answered"));
+}
+
+TEST_F(AttemptLoopTest, an_exception_ends_its_attempt_alone) {
+  Script faulty = answers({"never"});
+  faulty.throws = true;
+  const std::uint64_t before = bugs();
+  EXPECT_EQ(run({faulty, answers({"from b"})}), End::kAnswered);
+  EXPECT_EQ(delivery_.text, "from b|end");
+  EXPECT_THAT(told_, ElementsAre("a internal", "b answered"));
+  EXPECT_EQ(bugs(), before + 1);
+  EXPECT_EQ(run({faulty, faulty}), End::kAllFailed);
+}
+
+TEST_F(AttemptLoopTest, a_target_that_a_reload_has_replaced_ends_the_search) {
+  EXPECT_EQ(run({fails(C::kOverload, 503), fails(C::kReplaced), answers({"never"})}), End::kReplaced);
+  EXPECT_THAT(told_, ElementsAre("a overload", "b replaced"));
+}
+
+TEST_F(Hedged, an_exception_in_a_race_leaves_the_other_one_to_answer) {
+  Script faulty = answers({"never"});
+  faulty.throws = true;
+  start({hangs(), faulty});
+  io_.poll();
+  EXPECT_FALSE(end_);
+  last_->open_now();
+  io_.restart();
+  io_.poll();
+  EXPECT_EQ(end_, End::kAnswered);
+  EXPECT_EQ(delivery_.text, "late|end");
+  EXPECT_THAT(told_, ElementsAre("b internal", "a answered"));
 }
 
 TEST_F(Hedged, both_may_fail_and_the_third_is_asked) {

@@ -41,7 +41,7 @@ class ExchangeHandler : public http::Handler {
   explicit ExchangeHandler(Context context) : context_(context) {}
   Task<> handle(http::ServerConnection& connection, const http::Request& request) override {
     ++begun;
-    Exchange exchange(context_, table, config, connection, request, api::format_of(api::Endpoint::kChat));
+    Exchange exchange(context_, table, config, connection, request, *format);
     co_await exchange.run();
     ++ended;
   }
@@ -49,6 +49,7 @@ class ExchangeHandler : public http::Handler {
 
   std::shared_ptr<const route::RouteTable> table;
   std::shared_ptr<const config::Config> config;
+  const api::Format* format = &api::format_of(api::Endpoint::kChat);
   int begun = 0;
   int ended = 0;
 
@@ -144,6 +145,53 @@ class ExchangeTest : public ::testing::Test {
   std::unique_ptr<http::Server> server_;
   std::uint16_t port_ = 0;
 };
+
+// As the chat format, but for a fault of its own at one place.
+class Faulty final : public api::Format {
+ public:
+  enum class Where { kDecode, kRead, kWrite };
+  explicit Faulty(Where where) : Format(api::Endpoint::kMessages, api::Framing::kSse), where_(where) {}
+  [[nodiscard]] std::variant<api::ChatRequest, api::ApiError> decode(std::string_view body,
+                                                                     bool trusted) const override {
+    if (where_ == Where::kDecode) throw std::runtime_error("in decode");
+    return real_.decode(body, trusted);
+  }
+  [[nodiscard]] api::Refusal read_request(api::JsonTree::Value body, api::Conversation& into) const override {
+    if (where_ == Where::kRead) throw std::runtime_error("in read_request");
+    return real_.read_request(body, into);
+  }
+  [[nodiscard]] std::unique_ptr<api::StreamWriter> writer(api::WriterSettings settings) const override {
+    if (where_ == Where::kWrite) throw std::runtime_error("in writer");
+    return real_.writer(std::move(settings));
+  }
+  [[nodiscard]] std::unique_ptr<api::AnswerRules> rules() const override { return real_.rules(); }
+
+ private:
+  const api::Format& real_ = api::format_of(api::Endpoint::kChat);
+  Where where_;
+};
+
+TEST_F(ExchangeTest, an_exception_is_an_internal_error_with_an_answer_and_a_record) {
+  for (const Faulty::Where where : {Faulty::Where::kDecode, Faulty::Where::kRead}) {
+    const Faulty faulty(where);
+    handler_->format = &faulty;
+    const int before = handler_->ended;
+    const auto client = ask(true);
+    ASSERT_TRUE(comes(client, "a fault of Spillway itself")) << client->text;
+    EXPECT_THAT(client->text, HasSubstr("HTTP/1.1 500"));
+    EXPECT_TRUE(run_until([&] { return handler_->ended == before + 1; }));
+  }
+  // After the beginning of the answer its status cannot be taken back: the connection ends.
+  const Faulty faulty(Faulty::Where::kWrite);
+  handler_->format = &faulty;
+  const int before = handler_->ended;
+  const auto client = ask(true);
+  asked(a_).send(stream_begin());
+  EXPECT_TRUE(run_until([&] { return handler_->ended == before + 1; }));
+  const std::string lines = records();
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), 3);
+  EXPECT_THAT(lines, HasSubstr(R"("error":"internal_error")"));
+}
 
 TEST_F(ExchangeTest, the_first_target_answers_and_is_told) {
   const auto client = ask(false);

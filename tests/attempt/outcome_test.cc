@@ -41,6 +41,7 @@ constexpr Row kTable[] = {
     {C::kShed, "shed", Blame::kNobody, true, false},
     {C::kUnsupported, "unsupported", Blame::kNobody, true, false},
     {C::kReplaced, "replaced", Blame::kNobody, true, false},
+    {C::kInternal, "internal", Blame::kNobody, true, false},
     {C::kAbandoned, "abandoned", Blame::kNobody, false, false},
 };
 

@@ -148,5 +148,20 @@ TEST(Owner, is_the_data_folder_however_it_is_named) {
   EXPECT_EQ(owner_of(folder.path()).size(), 16U);
 }
 
+TEST(DockerApi, a_refusal_is_told_whatever_it_is_made_of) {
+  for (const char* const body : {R"({"message": 5})", R"({"message": null})", R"({"message": {"a": 1}})", "[]", "5",
+                                 "null", "no json", "", R"({"error": "x"})"}) {
+    Answer answer;
+    answer.status = 500;
+    answer.body = body;
+    EXPECT_EQ(refusal(answer, "it failed").message, "it failed: Docker says: status 500") << body;
+  }
+  Answer answer;
+  answer.status = 404;
+  answer.body = R"({"message":"no such image"})";
+  EXPECT_EQ(refusal(answer, "it failed").message, "it failed: Docker says: no such image");
+  EXPECT_EQ(refusal(answer, "it failed").code, ErrorCode::kNotFound);
+}
+
 }  // namespace
 }  // namespace spillway::fleet::docker

@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/foreign_json.h"
+
 namespace spillway::fleet::docker {
 
 using Json = nlohmann::json;
@@ -22,10 +24,8 @@ struct Version {
 constexpr Version kOldest{1, 40};
 constexpr Version kNewest{1, 52};  // what this was read against
 
-std::optional<Version> parse_version(const Json& json, const char* key) {
-  const auto found = json.find(key);
-  if (found == json.end() || !found->is_string()) return std::nullopt;
-  const std::string& text = found->get_ref<const std::string&>();
+std::optional<Version> parse_version(const Json& answer, const char* key) {
+  const std::string text = json::text_at(answer, {key});
   Version out;
   const char* const end = text.data() + text.size();
   const auto major = std::from_chars(text.data(), end, out.major);
@@ -132,8 +132,8 @@ Task<Status> Api::follow(std::string path, std::function<void(std::string_view)>
 }
 
 Error refusal(const Answer& answer, const std::string& what) {
-  const Json json = Json::parse(answer.body, nullptr, false);
-  std::string why = json.is_object() ? json.value("message", "") : "";
+  const Json said = Json::parse(answer.body, nullptr, false);
+  std::string why = json::text_at(said, {"message"});
   if (why.empty()) why = "status " + std::to_string(answer.status);
   return Error{answer.status == 404 ? ErrorCode::kNotFound : ErrorCode::kInternal, what + ": Docker says: " + why, {}};
 }

@@ -3,14 +3,13 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <csignal>
 #include <utility>
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/spawn.h"
 #include "fleet/hardware/root.h"
 #include "fleet/launcher/docker/deployment.h"
 #include "fleet/launcher/docker/engine.h"
@@ -24,9 +23,6 @@ namespace fs = std::filesystem;
 
 constexpr seconds kAgain{1};    // after the daemon broke off: it restarts
 constexpr seconds kLogRest{2};  // from a container's end to its log's
-
-// Ends of coroutines that have none to tell.
-void spawn(asio::io_context& loop, Task<> task) { asio::co_spawn(loop, std::move(task), asio::detached); }
 
 Task<> pause(asio::io_context& loop, Duration time) {
   asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor> timer(
@@ -169,13 +165,20 @@ class Container : public Instance {
   [[nodiscard]] bool adopted() const override { return adopted_; }
   void on_exit(ExitHandler handler) override {
     watched_->handler = std::move(handler);
-    spawn(api_->loop(), copy_log(api_, watched_, !adopted_));
-    spawn(api_->loop(), watch(api_, watched_));
+    spawn(api_->loop(), "a container's log", copy_log(api_, watched_, !adopted_),
+          [watched = watched_](const std::string&) { watched->log_ended = true; });
+    spawn(api_->loop(), "watching a container", watch(api_, watched_), [watched = watched_](const std::string& why) {
+      if (std::exchange(watched->left, true)) return;
+      const ExitHandler handler = std::move(watched->handler);
+      if (handler) handler({.text = "it could not be watched: " + why});
+    });
   }
-  void terminate() override { spawn(api_->loop(), send_signal(api_, watched_->container.id, "SIGTERM")); }
+  void terminate() override {
+    spawn(api_->loop(), "a signal to a container", send_signal(api_, watched_->container.id, "SIGTERM"));
+  }
   void kill() override {
     watched_->killed = true;
-    spawn(api_->loop(), send_signal(api_, watched_->container.id, "SIGKILL"));
+    spawn(api_->loop(), "a signal to a container", send_signal(api_, watched_->container.id, "SIGKILL"));
   }
   [[nodiscard]] Duration processor_time() const override { return group_time(watched_->container.pid); }
 
@@ -204,11 +207,16 @@ class DockerLauncher : public Launcher {
   }
 
   void start(const ReplicaPlan& plan, Started done) override {
-    spawn(state_->api->loop(), start_one(state_, plan, std::move(done)));
+    const auto shared = std::make_shared<Started>(std::move(done));
+    spawn(state_->api->loop(), "starting a container", start_one(state_, plan, shared),
+          [shared](const std::string& why) {
+            if (*shared) (*shared)(Error{ErrorCode::kInternal, "a fault of Spillway itself: " + why, {}});
+          });
   }
   void keep_only(const std::set<std::string>& backends, FoundRunning found) override {
     std::error_code ec;
-    if (fs::exists(state_->marker, ec)) spawn(state_->api->loop(), keep(state_, backends, std::move(found)));
+    if (fs::exists(state_->marker, ec))
+      spawn(state_->api->loop(), "looking for containers", keep(state_, backends, std::move(found)));
   }
 
  private:
@@ -219,8 +227,10 @@ class DockerLauncher : public Launcher {
     std::set<std::string> held;  // by Id: whom somebody here watches
   };
 
-  static Task<> start_one(std::shared_ptr<State> state, ReplicaPlan plan, Started done) {
-    done(co_await launch(std::move(state), std::move(plan)));
+  static Task<> start_one(std::shared_ptr<State> state, ReplicaPlan plan, std::shared_ptr<Started> done) {
+    Result<std::unique_ptr<Instance>> started = co_await launch(std::move(state), std::move(plan));
+    const Started tell = std::exchange(*done, nullptr);
+    tell(std::move(started));
   }
 
   static Task<Result<std::unique_ptr<Instance>>> launch(std::shared_ptr<State> state, ReplicaPlan plan) {

@@ -3,11 +3,18 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/foreign_json.h"
 #include "base/log.h"
 #include "fleet/hardware/root.h"
-#include "fleet/launcher/docker/reading.h"
 
 namespace spillway::fleet::docker {
+
+using json::flag_at;
+using json::Json;
+using json::number_at;
+using json::text_at;
+using json::texts_at;
+using json::value_at;
 
 namespace {
 

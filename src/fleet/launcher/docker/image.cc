@@ -3,10 +3,17 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "fleet/launcher/docker/reading.h"
+#include "base/foreign_json.h"
 #include "fleet/models/sha256.h"
 
 namespace spillway::fleet::docker {
+
+using json::flag_at;
+using json::Json;
+using json::number_at;
+using json::text_at;
+using json::texts_at;
+using json::value_at;
 
 Result<Image> verify_image(std::string_view inspected, const std::string& name, const std::string& digest) {
   const Json json = Json::parse(inspected, nullptr, false);

@@ -1,4 +1,5 @@
-// What stands in the daemon's answers, whatever kinds they have there.
+// JSON that others wrote, in the control plane: looked at without ever being thrown at. Only for sources: nlohmann-json
+// is slow to compile. The data plane has api/json_tree.h.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace spillway::fleet::docker {
+namespace spillway::json {
 
 using Json = nlohmann::json;
 
@@ -48,4 +49,4 @@ inline std::vector<std::string> texts_at(const Json& json, std::initializer_list
   return out;
 }
 
-}  // namespace spillway::fleet::docker
+}  // namespace spillway::json
