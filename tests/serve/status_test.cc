@@ -32,7 +32,8 @@ TEST(Status, what_is_none_is_told) {
 TEST(Status, comes_back_as_it_was_told) {
   Status status;
   status.version = "1";
-  status.backends.push_back({.name = "a"});
+  status.backends.emplace_back();
+  status.backends.back().name = "a";
   const auto again = from_json(to_json(status));
   ASSERT_TRUE(again.ok());
   EXPECT_EQ(to_json(*again), to_json(status));
