@@ -32,6 +32,7 @@ AttemptLoop::AttemptLoop(const route::Route& route, Deadline deadline, Delivery&
       make_leg_(std::move(make_leg)),
       now_(std::move(now)),
       wake_at_(std::move(wake_at)) {
+  look_up_models();
   put_in_order();
   put_replicas_in_order();
   leave_out_standbys();
@@ -39,6 +40,18 @@ AttemptLoop::AttemptLoop(const route::Route& route, Deadline deadline, Delivery&
   states_.resize(places);
   tries_.resize(places);
   judged_.resize(places);
+}
+
+void AttemptLoop::look_up_models() {
+  asked_for_.resize(route_.targets.size());
+  if (asked_.model.empty()) return;
+  for (std::size_t i = 0; i < route_.targets.size(); ++i) {
+    const route::Target& target = route_.targets[i];
+    if (target.breaker == nullptr || !target.model_for(asked_.model).empty()) continue;
+    AskedFor& made = asked_for_[i].emplace(AskedFor{target, target.backend->condition().figures_of(asked_.model)});
+    made.target.breaker = &made.figures->breaker;
+    made.target.load = &made.figures->load;
+  }
 }
 
 // Where the Replicas of a Backend stand side by side, the best for this request first.
@@ -52,7 +65,7 @@ void AttemptLoop::put_replicas_in_order() {
   for (const route::ReplicaGroup& group : route_.groups) {
     std::vector<route::ReplicaLoad> loads;
     for (std::size_t i = group.first; i < group.first + group.count; ++i) {
-      const route::Target& target = route_.targets[i];
+      const route::Target& target = this->target(i);
       backend::Condition& condition = target.backend->condition();
       const bool usable = target.backend->ready() && (target.breaker == nullptr || target.breaker->share() >= 1);
       const bool full = condition.gate().would_wait(asked_.priority, now_()) || too_late(target);
@@ -109,7 +122,7 @@ void AttemptLoop::put_in_order() {
   std::vector<route::Candidate> candidates;
   candidates.reserve(route_.targets.size());
   for (std::size_t i = 0; i < route_.targets.size(); ++i) {
-    const route::Target& target = route_.targets[i];
+    const route::Target& target = this->target(i);
     route::Candidate candidate;
     if (target.load != nullptr) candidate = {target.load->expected_ms(now_()), target.load->in_flight(), 0, 1, false};
     candidate.first_token_ms *= target.backend->condition().crowding(now_());

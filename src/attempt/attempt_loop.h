@@ -105,9 +105,14 @@ class AttemptLoop {
     backend::TokensInFlight tokens = {};
   };
 
-  [[nodiscard]] const route::Target& target_at(std::size_t place) const {
-    return route_.targets[order_.empty() ? place : order_[place]];
+  // One of the Route's, with what is known of the model that it will be asked for.
+  [[nodiscard]] const route::Target& target(std::size_t index) const {
+    return asked_for_[index] ? asked_for_[index]->target : route_.targets[index];
   }
+  [[nodiscard]] const route::Target& target_at(std::size_t place) const {
+    return target(order_.empty() ? place : order_[place]);
+  }
+  void look_up_models();
   void put_in_order();
   void put_replicas_in_order();
   [[nodiscard]] const route::PrefixChain& chain_for(const route::ReplicaGroup& group) const;
@@ -158,6 +163,12 @@ class AttemptLoop {
   WakeAt wake_at_;
   Event wake_;
   std::function<void(backend::Backend&, const Tried&)> on_attempt_end_;
+  // A Target that is asked for whatever model the client names.
+  struct AskedFor {
+    route::Target target;
+    std::shared_ptr<backend::Condition::Figures> figures;
+  };
+  std::vector<std::optional<AskedFor>> asked_for_;  // by the Route's Targets
   std::vector<double> computed_;      // tokens of the prompt that each of the Route's Targets has to compute
   std::vector<std::uint32_t> order_;  // of the Route's Targets, as its policy has it; empty: as they stand
   std::vector<TargetState> states_;   // in that order

@@ -22,31 +22,59 @@ Condition::Change Condition::answered(TimePoint at) {
   return {Change::Kind::kAnswersAgain, failures, std::max(lasted, Duration(0))};
 }
 
-Condition::PerModel& Condition::of(const std::string& model) {
+Condition::Figures& Condition::of(const std::string& model) {
   const MutexLock lock(mutex_);
-  std::unique_ptr<PerModel>& found = models_[model];
-  if (!found) found = std::make_unique<PerModel>();
+  std::unique_ptr<Figures>& found = models_[model];
+  if (!found) found = std::make_unique<Figures>();
   return *found;
+}
+
+std::shared_ptr<Condition::Figures> Condition::figures_of(const std::string& model) {
+  const MutexLock lock(mutex_);
+  const auto known = asked_.find(model);
+  if (known == asked_.end() && asked_.size() == kMostAsked) {
+    const auto by_turn = [](const auto& a, const auto& b) { return a.second.turn < b.second.turn; };
+    asked_.erase(std::min_element(asked_.begin(), asked_.end(), by_turn));
+  }
+  Asked& found = asked_[model];
+  found.turn = ++turn_;
+  if (!found.figures) {
+    found.figures = std::make_shared<Figures>();
+    found.figures->breaker.set(breaker_);
+  }
+  return found.figures;
+}
+
+void Condition::set_breaker(const Breaker::Settings& settings) {
+  const MutexLock lock(mutex_);
+  breaker_ = settings;
+  for (const auto& [model, one] : asked_) one.figures->breaker.set(settings);
+}
+
+template <class F>
+void Condition::for_each_model(const F& f) const {
+  for (const auto& [model, one] : models_) f(*one);
+  for (const auto& [model, one] : asked_) f(*one.figures);
 }
 
 void Condition::begin_anew(std::size_t slots, std::size_t kept) {
   slots_.begin_anew(slots, kept);
   const MutexLock lock(mutex_);
-  for (const auto& [model, one] : models_) one->breaker.begin_anew();
+  for_each_model([](Figures& one) { one.breaker.begin_anew(); });
 }
 
 double Condition::share() const {
   const MutexLock lock(mutex_);
   double least = 1;
-  for (const auto& [model, one] : models_) least = std::min(least, one->breaker.share());
+  for_each_model([&least](Figures& one) { least = std::min(least, one.breaker.share()); });
   return least;
 }
 
 const Load* Condition::heard_last() const {
   const Load* latest = nullptr;
-  for (const auto& [model, one] : models_) {
-    if (latest == nullptr || one->load.noted_at() > latest->noted_at()) latest = &one->load;
-  }
+  for_each_model([&latest](Figures& one) {
+    if (latest == nullptr || one.load.noted_at() > latest->noted_at()) latest = &one.load;
+  });
   return latest;
 }
 

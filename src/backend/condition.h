@@ -61,9 +61,19 @@ class Condition {
   // Another engine runs in its place, with so many slots that are empty, and room for so many links of what loses its
   // slot: what the one before failed of counts no more.
   void begin_anew(std::size_t slots, std::size_t kept);
-  // For the model that it is asked for; empty: whatever the client names. Made when it is new, and kept.
+  // What is known of one model there.
+  struct Figures {
+    Breaker breaker;
+    Load load;
+  };
+  static constexpr std::size_t kMostAsked = 64;  // models
+  // For the model that a Target names; empty: whatever the client does. Made when it is new, and kept.
   [[nodiscard]] Breaker& breaker(const std::string& model) { return of(model).breaker; }
   [[nodiscard]] Load& load(const std::string& model) { return of(model).load; }
+  // For a model that clients name: the last kMostAsked of them. What one fails of says nothing of another.
+  std::shared_ptr<Figures> figures_of(const std::string& model);
+  // Of those; the others are set one by one.
+  void set_breaker(const Breaker::Settings& settings);
   // The mean time to the first token of late, in ms, of the model that was heard last; 0: not known.
   [[nodiscard]] double first_token_ms() const;
   // Load::expected_ms() of that model.
@@ -151,11 +161,13 @@ class Condition {
   Change answered(TimePoint at);
 
  private:
-  struct PerModel {
-    Breaker breaker;
-    Load load;
+  struct Asked {
+    std::shared_ptr<Figures> figures;
+    std::uint64_t turn = 0;  // in which it was asked for last
   };
-  PerModel& of(const std::string& model);
+  Figures& of(const std::string& model);
+  template <class F>
+  void for_each_model(const F& f) const SPILLWAY_REQUIRES(mutex_);
   [[nodiscard]] const Load* heard_last() const SPILLWAY_REQUIRES(mutex_);
 
   mutable Mutex mutex_;
@@ -174,7 +186,10 @@ class Condition {
   admit::Gate gate_;
   RetryBudget retry_budget_;
   RetryBudget hedge_budget_;
-  std::map<std::string, std::unique_ptr<PerModel>> models_ SPILLWAY_GUARDED_BY(mutex_);
+  std::map<std::string, std::unique_ptr<Figures>> models_ SPILLWAY_GUARDED_BY(mutex_);
+  std::map<std::string, Asked> asked_ SPILLWAY_GUARDED_BY(mutex_);
+  std::uint64_t turn_ SPILLWAY_GUARDED_BY(mutex_) = 0;
+  Breaker::Settings breaker_ SPILLWAY_GUARDED_BY(mutex_);
   ResumeMemory resume_memory_;
   SlotBook slots_;
 };

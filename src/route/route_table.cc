@@ -83,6 +83,7 @@ RouteTable::RouteTable(const config::Config& config, const Backends& backends, r
       target.unless_listed = wanted.unless_listed;
       target.breaker = &target.backend->condition().breaker(model);
       target.breaker->set(config.breaker);
+      target.backend->condition().set_breaker(config.breaker);
       target.load = &target.backend->condition().load(model);
       target.price = config::price_of(wanted, backend).value_or(config::Price{});
       target.backend->condition().retry_budget().set(config.retry_budget.ratio, config.retry_budget.floor);

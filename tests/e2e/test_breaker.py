@@ -81,3 +81,33 @@ def test_a_breaker_that_makes_no_sense_is_refused(tmp_path, line, told):
     file.write_text("[breaker]\n" + line + "\n")
     got = run("--config", str(file), "check", home=tmp_path)
     assert got.returncode == 2 and f"{file}:2:" in got.stderr and told in got.stderr
+
+
+def test_a_model_that_fails_spares_no_other_one_of_its_backend(gateway, upstream, second_upstream):
+    """A Target without a model of its own, as in the usual Route `*`."""
+    upstream.script(lambda request: error(503) if request.json["model"] == "x" else answer())
+    served = gateway(config_text([openai_backend("a", upstream.port), openai_backend("b", second_upstream.port)],
+                                 [{"model": "*", "targets": [{"backend": "a"}, {"backend": "b"}], "retries": 0}]))
+    by = {model: [chat(served.port, chat_body(max_tokens=5, model=model)).header("x-spillway-backend") for _ in range(30)] for model in ("x", "y")}
+    assert by["x"] == ["b"] * 30 and by["y"] == ["a"] * 30
+    asked = [request.json["model"] for request in upstream.requests]
+    assert asked.count("x") < 20 and asked.count("y") == 30
+    # However many are named, only so many are remembered.
+    for number in range(300):
+        assert chat(served.port, chat_body(max_tokens=5, model=f"m{number}")).header("x-spillway-backend") == "a"
+
+
+def test_the_time_of_a_slow_model_says_nothing_of_a_fast_one(gateway, upstream, second_upstream):
+    from replies import Pause, Reply
+
+    def of(slow_model):
+        return lambda request: (Reply((Pause(0.12),)) if request.json["model"] == slow_model else Reply(())) + answer()
+    upstream.script(of("x"))
+    second_upstream.script(of("y"))
+    served = gateway(config_text([openai_backend("a", upstream.port), openai_backend("b", second_upstream.port)],
+                                 [{"model": "*", "targets": [{"backend": "a"}, {"backend": "b"}], "policy": "latency"}]))
+    for _ in range(20):
+        for model in ("x", "y"):
+            chat(served.port, chat_body(max_tokens=5, model=model))
+    last = {model: [chat(served.port, chat_body(max_tokens=5, model=model)).header("x-spillway-backend") for _ in range(10)] for model in ("x", "y")}
+    assert last["x"].count("b") >= 8 and last["y"].count("a") >= 8, last
