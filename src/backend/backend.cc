@@ -34,7 +34,7 @@ std::string path_of(const http::Url& base_url, api::Endpoint endpoint) {
 }
 
 Result<std::shared_ptr<Backend>> Backend::make(const config::Backend& settings, record::ThreadMetrics& metrics,
-                                               std::shared_ptr<Condition> condition) {
+                                               std::shared_ptr<Condition> condition, http::TlsContexts* contexts) {
   std::shared_ptr<Backend> made(new Backend(settings, metrics.backend(settings.name)));
   made->condition_ = condition ? std::move(condition) : std::make_shared<Condition>();
   const bool nine =
@@ -51,9 +51,11 @@ Result<std::shared_ptr<Backend>> Backend::make(const config::Backend& settings, 
   made->origin_.url = *url;
   made->origin_.key = settings.name + " " + settings.base_url;
   if (url->tls) {
-    auto context = http::make_client_context(settings.ca_file);
+    auto context =
+        contexts != nullptr ? contexts->client(settings.ca_file) : http::make_client_context(settings.ca_file);
     if (!context) return context.error();
     made->origin_.tls = *context;
+    made->origin_.sessions = http::make_tls_sessions();
   }
   made->render_head(settings.api_key.value);
   return made;

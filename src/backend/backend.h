@@ -37,9 +37,10 @@ struct LocalStatus {
 class Backend {
  public:
   // `ca_file` and the like are read here; fails where they cannot be.
-  // `condition` is the one that all threads share; null: one of its own.
+  // `condition` is the one that all threads share; null: one of its own. `contexts` are this thread's; null: likewise.
   static Result<std::shared_ptr<Backend>> make(const config::Backend& settings, record::ThreadMetrics& metrics,
-                                               std::shared_ptr<Condition> condition = nullptr);
+                                               std::shared_ptr<Condition> condition = nullptr,
+                                               http::TlsContexts* contexts = nullptr);
 
   [[nodiscard]] const config::Backend& settings() const { return settings_; }
   [[nodiscard]] const std::string& name() const { return settings_.name; }

@@ -55,7 +55,7 @@ Task<ClientStatus> ClientConnection::open(const Origin& origin, Resolver& resolv
   stream_->prepare();
   opened_at_ = now();
   if (origin.url.tls) {
-    ec = co_await stream_->start_tls(origin.tls, origin.url.host);
+    ec = co_await stream_->start_tls(origin.tls, origin.url.host, origin.sessions);
     if (ec || aborted_ || timed_out_) {
       const ClientStatus status = ended(ClientStatus::kTlsFailed, ec);
       if (status == ClientStatus::kTlsFailed) failure_ = stream_->tls_failure(ec);

@@ -22,6 +22,7 @@ struct Origin {
   std::string key;
   Url url;
   std::shared_ptr<asio::ssl::context> tls;  // set when url.tls
+  std::shared_ptr<TlsSessions> sessions;    // likewise
   std::string local;                        // the path of a Unix-domain socket that leads there; empty: TCP
 };
 

@@ -19,7 +19,8 @@ void Stream::prepare() {
   socket().non_blocking(true, ignored);
 }
 
-Task<ErrorStatus> Stream::start_tls(std::shared_ptr<asio::ssl::context> context, std::string host) {
+Task<ErrorStatus> Stream::start_tls(std::shared_ptr<asio::ssl::context> context, std::string host,
+                                    std::shared_ptr<TlsSessions> sessions) {
   context_ = std::move(context);
   tls_ = std::make_unique<asio::ssl::stream<Socket>>(std::move(*socket_), *context_);
   socket_.reset();
@@ -34,7 +35,7 @@ Task<ErrorStatus> Stream::start_tls(std::shared_ptr<asio::ssl::context> context,
     X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host.c_str());
   }
   tls_->set_verify_mode(asio::ssl::verify_peer);
-  take_up_session(ssl);
+  take_up_session(ssl, std::move(sessions));
   const auto [ec] = co_await tls_->async_handshake(asio::ssl::stream_base::client, kAwait);
   co_return ec;
 }

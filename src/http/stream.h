@@ -12,6 +12,7 @@
 #include "base/byte_buffer.h"
 #include "base/event.h"
 #include "base/loop.h"
+#include "http/tls.h"
 
 namespace spillway::http {
 
@@ -35,7 +36,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
 
   // Wraps the connection in TLS as a client and shakes hands; `host` goes out as SNI and is what
   // the certificate has to be for (RFC 6066, RFC 9525). Goes on with an earlier session where there is one.
-  Task<ErrorStatus> start_tls(std::shared_ptr<asio::ssl::context> context, std::string host);
+  Task<ErrorStatus> start_tls(std::shared_ptr<asio::ssl::context> context, std::string host,
+                              std::shared_ptr<TlsSessions> sessions);
   // The same as a server.
   Task<ErrorStatus> accept_tls(std::shared_ptr<asio::ssl::context> context);
   // The end of a TLS connection, so that what was sent cannot be taken for cut (RFC 8446, 6.1). Nothing without TLS.

@@ -1,22 +1,30 @@
 #include "http/tls.h"
 
+#include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
 
+#include <filesystem>
+#include <utility>
 #include <vector>
+
+#include "base/mutex.h"
 
 namespace spillway::http {
 
-namespace {
-
-// Sessions of one context, the newest last. A ticket of TLS 1.3 should be used once (RFC 8446, C.4), so one that is
-// taken is gone; a server sends one or two with each handshake.
-class Sessions {
+// The newest last. A ticket of TLS 1.3 should be used once (RFC 8446, C.4), so one that is taken is gone; a server
+// sends one or two with each handshake.
+class TlsSessions {
  public:
   static constexpr std::size_t kMost = 8;
 
-  ~Sessions() {
+  TlsSessions() = default;
+  ~TlsSessions() {
     for (SSL_SESSION* session : kept_) SSL_SESSION_free(session);
   }
+  TlsSessions(const TlsSessions&) = delete;
+  TlsSessions& operator=(const TlsSessions&) = delete;
+
   void keep(SSL_SESSION* session) {
     if (kept_.size() == kMost) {
       SSL_SESSION_free(kept_.front());
@@ -38,32 +46,84 @@ class Sessions {
   std::vector<SSL_SESSION*> kept_;
 };
 
+namespace {
+
+using Sessions = std::shared_ptr<TlsSessions>;
+
 void free_sessions(void*, void* sessions, CRYPTO_EX_DATA*, int, long, void*) {
   delete static_cast<Sessions*>(sessions);
 }
 
-// Where a context keeps its Sessions.
+// Where a connection has its Sessions.
 int sessions_index() {
-  static const int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, free_sessions);
+  static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, free_sessions);
   return index;
-}
-
-Sessions* sessions_of(SSL* ssl) {
-  return static_cast<Sessions*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), sessions_index()));
 }
 
 // A copy is kept: OpenSSL makes the original unfit when its connection ends without close_notify
 // (ssl_clear_bad_session), which is how most do.
 int on_new_session(SSL* ssl, SSL_SESSION* session) {
-  if (Sessions* const sessions = sessions_of(ssl)) {
-    if (SSL_SESSION* const copy = SSL_SESSION_dup(session)) sessions->keep(copy);
+  if (const auto* const sessions = static_cast<Sessions*>(SSL_get_ex_data(ssl, sessions_index()))) {
+    if (SSL_SESSION* const copy = SSL_SESSION_dup(session)) (*sessions)->keep(copy);
   }
   return 0;  // no reference is taken
 }
 
-}  // namespace
+// Whom a client trusts: immutable once made, shared by all threads.
+using Authorities = std::shared_ptr<X509_STORE>;
 
-Result<std::shared_ptr<asio::ssl::context>> make_client_context(const std::string& ca_file) {
+Result<Authorities> read_authorities(const std::string& ca_file) {
+  const Authorities store(X509_STORE_new(), X509_STORE_free);
+  const auto failure = [] {
+    const ErrorStatus ec(static_cast<int>(ERR_get_error()), asio::error::get_ssl_category());
+    ERR_clear_error();
+    return ec.message();
+  };
+  if (store == nullptr || X509_STORE_set_default_paths(store.get()) != 1) {
+    return Error{ErrorCode::kUnavailable, "the system's certificate authorities cannot be read: " + failure(),
+                 "install the package ca-certificates"};
+  }
+  if (!ca_file.empty() && X509_STORE_load_locations(store.get(), ca_file.c_str(), nullptr) != 1) {
+    return Error{ErrorCode::kInvalidArgument, "cannot use " + ca_file + " as certificate authorities: " + failure(),
+                 "it has to be a readable PEM file of certificates"};
+  }
+  return store;
+}
+
+// Changes when the files do.
+std::string stamp_of(const std::string& ca_file) {
+  std::string out;
+  for (const std::string& file : {std::string(X509_get_default_cert_file()), ca_file}) {
+    std::error_code ec;
+    const auto written = std::filesystem::last_write_time(file, ec);
+    out += ec ? "-" : std::to_string(written.time_since_epoch().count());
+    const auto size = std::filesystem::file_size(file, ec);
+    out += ec ? "- " : ":" + std::to_string(size) + " ";
+  }
+  return out;
+}
+
+Result<Authorities> authorities_of(const std::string& ca_file) {
+  struct Known {
+    std::string stamp;
+    Authorities authorities;
+  };
+  static Mutex mutex;
+  static std::map<std::string, Known> known;
+  constexpr std::size_t kMost = 64;  // that nobody uses any more
+  const std::string stamp = stamp_of(ca_file);
+  const MutexLock lock(mutex);
+  const auto found = known.find(ca_file);
+  if (found != known.end() && found->second.stamp == stamp) return found->second.authorities;
+  Result<Authorities> read = read_authorities(ca_file);
+  if (!read) return read;
+  if (known.size() > kMost)
+    std::erase_if(known, [](const auto& one) { return one.second.authorities.use_count() == 1; });
+  known[ca_file] = {stamp, *read};
+  return read;
+}
+
+std::shared_ptr<asio::ssl::context> make_context(const Authorities& authorities) {
   auto context = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_client);
   SSL_CTX* const native = context->native_handle();
   SSL_CTX_set_min_proto_version(native, TLS1_2_VERSION);
@@ -71,23 +131,31 @@ Result<std::shared_ptr<asio::ssl::context>> make_client_context(const std::strin
   // Some providers close without close_notify; whether an answer is whole is told by its framing.
   SSL_CTX_set_options(native, SSL_OP_IGNORE_UNEXPECTED_EOF);
   SSL_CTX_set_session_cache_mode(native, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-  SSL_CTX_set_ex_data(native, sessions_index(), new Sessions);
   SSL_CTX_sess_set_new_cb(native, on_new_session);
-  ErrorStatus ec;
-  context->set_default_verify_paths(ec);
-  if (ec)
-    return Error{ErrorCode::kUnavailable, "the system's certificate authorities cannot be read: " + ec.message(),
-                 "install the package ca-certificates"};
-  if (!ca_file.empty()) {
-    context->load_verify_file(ca_file, ec);
-    if (ec) {
-      return Error{ErrorCode::kInvalidArgument,
-                   "cannot use " + ca_file + " as certificate authorities: " + ec.message(),
-                   "it has to be a readable PEM file of certificates"};
-    }
-  }
+  SSL_CTX_set1_cert_store(native, authorities.get());
   return context;
 }
+
+}  // namespace
+
+Result<std::shared_ptr<asio::ssl::context>> make_client_context(const std::string& ca_file) {
+  const Result<Authorities> authorities = authorities_of(ca_file);
+  if (!authorities) return authorities.error();
+  return make_context(*authorities);
+}
+
+Result<std::shared_ptr<asio::ssl::context>> TlsContexts::client(const std::string& ca_file) {
+  const Result<Authorities> authorities = authorities_of(ca_file);
+  if (!authorities) return authorities.error();
+  Known& known = known_[ca_file];
+  auto context = known.context.lock();
+  if (context != nullptr && known.authorities == *authorities) return context;
+  context = make_context(*authorities);
+  known = {context, *authorities};
+  return context;
+}
+
+std::shared_ptr<TlsSessions> make_tls_sessions() { return std::make_shared<TlsSessions>(); }
 
 namespace {
 
@@ -128,9 +196,10 @@ Result<std::shared_ptr<asio::ssl::context>> make_server_context(const std::strin
   return context;
 }
 
-void take_up_session(SSL* ssl) {
-  Sessions* const sessions = sessions_of(ssl);
-  SSL_SESSION* const session = sessions != nullptr ? sessions->take() : nullptr;
+void take_up_session(SSL* ssl, std::shared_ptr<TlsSessions> sessions) {
+  if (sessions == nullptr) return;
+  SSL_SESSION* const session = sessions->take();
+  SSL_set_ex_data(ssl, sessions_index(), new Sessions(std::move(sessions)));
   if (session == nullptr) return;
   SSL_set_session(ssl, session);  // takes a reference of its own
   SSL_SESSION_free(session);

@@ -54,6 +54,7 @@ void Warmer::put_off(Kept& kept) {
 
 void Warmer::look() {
   TimePoint next = TimePoint::max();
+  waiting_ = false;
   for (auto& [key, kept] : kept_) {
     if (kept.opening || pool_.idle_count(key) > 0) continue;
     if (now() - std::max(kept.named_at, pool_.last_taken(key)) > kAfterUse) continue;
@@ -61,9 +62,15 @@ void Warmer::look() {
       next = std::min(next, kept.not_before);
       continue;
     }
+    if (opening_ == kAtOnce) {
+      waiting_ = true;  // for one of them to be open
+      break;
+    }
     kept.opening = pool_.make();
+    ++opening_;
     spawn(loop_, "a connection kept warm", open(key, kept.origin, kept.opening),
           [this, name = key](const std::string&) {
+            --opening_;
             if (const auto found = kept_.find(name); found != kept_.end()) put_off(found->second);
           });
   }
@@ -72,7 +79,9 @@ void Warmer::look() {
 
 Task<> Warmer::open(std::string key, Origin origin, std::shared_ptr<ClientConnection> connection) {
   const ClientStatus opened = co_await connection->open(origin, resolver_, now() + kConnectTime);
-  if (opened == ClientStatus::kAborted) co_return;
+  if (opened == ClientStatus::kAborted) co_return;  // by the end of this
+  --opening_;
+  if (waiting_) timer_.arm(now());
   const auto found = kept_.find(key);
   if (found == kept_.end() || found->second.opening != connection) {
     connection->abort();
@@ -85,7 +94,7 @@ Task<> Warmer::open(std::string key, Origin origin, std::shared_ptr<ClientConnec
     pool_.add_idle(std::move(connection));
   } else {
     put_off(kept);
-    timer_.arm(kept.not_before);
+    if (!waiting_) timer_.arm(kept.not_before);
   }
 }
 

@@ -23,6 +23,8 @@ class Warmer {
   static constexpr milliseconds kFirstPause{100};
   static constexpr seconds kLongestPause{60};
   static constexpr seconds kShortLife{5};
+  // Opened at a time: a handshake takes a millisecond of CPU, and requests would wait behind hundreds.
+  static constexpr std::size_t kAtOnce = 4;
 
   Warmer(asio::io_context& loop, LoopTimers& timers, ClientPool& pool, Resolver& resolver);
   ~Warmer();
@@ -51,6 +53,8 @@ class Warmer {
   ClientPool& pool_;
   Resolver& resolver_;
   std::map<std::string, Kept> kept_;  // by the origin's key
+  std::size_t opening_ = 0;
+  bool waiting_ = false;  // others have to be opened when there is room
   LoopTimers::Entry timer_;
 };
 

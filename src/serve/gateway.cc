@@ -192,8 +192,9 @@ Status Gateway::check(const config::Config& config) {
     if (!made) return made.error();
   }
   record::ThreadMetrics nobodys;
+  http::TlsContexts contexts;
   for (const config::Backend& settings : config.backends) {
-    auto made = backend::Backend::make(settings, nobodys);
+    auto made = backend::Backend::make(settings, nobodys, nullptr, &contexts);
     if (made) continue;
     Error error = made.error();
     error.message = "backend " + settings.name + ": " + error.message;

@@ -74,7 +74,7 @@ void Worker::adopt(std::shared_ptr<const config::Config> config) {
       next.emplace(settings.name, found->second);
       continue;
     }
-    auto made = backend::Backend::make(settings, metrics_, conditions_.of(settings.name));
+    auto made = backend::Backend::make(settings, metrics_, conditions_.of(settings.name), &tls_contexts_);
     if (!made) {  // it was tried before the Config was accepted, so something has changed since
       log::error(settings.name + ": " + made.error().message);
       continue;

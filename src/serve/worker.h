@@ -14,6 +14,7 @@
 #include "http/client.h"
 #include "http/resolver.h"
 #include "http/server.h"
+#include "http/tls.h"
 #include "http/warmer.h"
 #include "record/access_log.h"
 #include "record/metrics.h"
@@ -76,6 +77,7 @@ class Worker {
   record::AccessLogBuffer access_log_;
   route::RouteTable::Backends backends_;
   std::vector<std::weak_ptr<backend::Backend>> former_;  // local ones of earlier Configs, as long as a request has them
+  http::TlsContexts tls_contexts_;
   Generation current_;
   Endpoints endpoints_;
   http::Server server_;

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import signal
 import socketserver
 import threading
 import time
 
 import pytest
 
-from clock import eventually
+from clock import SLOW, eventually, slow
 from fake_upstream import FakeUpstream
 from gateway import config_text, openai_backend, timeouts
 from http_client import chat, stream_chat
+from processes import resident_bytes
 from replies import Close, answer
 from tls_files import make_authority
 
@@ -144,3 +146,35 @@ def test_a_large_stream_over_tls_is_whole(gateway, secure, authority):
     secure.script(stream(events(words)))
     served = gateway_for(gateway, secure, authority)
     assert stream_chat(served.port, timeout=20).text == "".join(words)
+
+
+def many(count: int, secure, authority, **more) -> str:
+    return config_text([openai_backend(f"b{number}", f"https://localhost:{secure.port}/v1", ca_file=str(authority.ca_file), **more) for number in range(count)],
+                       [{"model": "*", "targets": [{"backend": "b0"}]}], server={"threads": 2}, defaults=timeouts(4, 4))
+
+
+@pytest.mark.timeout(60)
+def test_200_backends_cost_little_memory_and_no_waiting(gateway, secure, authority):
+    began = time.monotonic()
+    served = gateway(many(200, secure, authority))
+    assert chat(served.port).status == 200
+    took = time.monotonic() - began
+    memory = resident_bytes(served.pid)
+    # Requests meanwhile, while reloads put all Backends anew.
+    slowest = 0.0
+    for round in range(3):
+        before = served.stderr.count("took up the changed config")
+        served.config_file.write_text(many(200, secure, authority, headers={"x-round": str(round)}))
+        served.signal(signal.SIGHUP)
+        end = time.monotonic() + slow(10)
+        while served.stderr.count("took up the changed config") == before:
+            at = time.monotonic()
+            assert chat(served.port).status == 200
+            slowest = max(slowest, time.monotonic() - at)
+            assert time.monotonic() < end
+    print(f"ready after {took:.2f} s, {memory >> 20} MiB, slowest {slowest * 1e3:.0f} ms")
+    assert took < slow(1.5), took
+    assert slowest < slow(0.15), slowest
+    if SLOW == 1:
+        assert memory < 40 << 20, memory >> 20
+        assert resident_bytes(served.pid) < 60 << 20
