@@ -20,7 +20,7 @@ Warmer::~Warmer() {
 
 void Warmer::keep(const std::vector<Origin>& origins) {
   std::map<std::string, Kept> next;
-  for (const Origin& origin : origins) {
+  for (std::size_t rank = 0; const Origin& origin : origins) {
     auto old = kept_.extract(origin.key);
     if (old) {
       old.mapped().origin = origin;
@@ -29,6 +29,7 @@ void Warmer::keep(const std::vector<Origin>& origins) {
       next[origin.key].origin = origin;
     }
     next[origin.key].named_at = now();
+    next[origin.key].rank = rank++;
   }
   kept_ = std::move(next);
   if (!kept_.empty()) timer_.arm(now());
@@ -57,7 +58,9 @@ void Warmer::look() {
   waiting_ = false;
   for (auto& [key, kept] : kept_) {
     if (kept.opening || pool_.idle_count(key) > 0) continue;
-    if (now() - std::max(kept.named_at, pool_.last_taken(key)) > kAfterUse) continue;
+    const TimePoint used_at = pool_.last_taken(key);
+    if (kept.rank >= kMost && used_at == TimePoint{}) continue;
+    if (now() - (kept.rank < kMost ? std::max(kept.named_at, used_at) : used_at) > kAfterUse) continue;
     if (kept.not_before > now()) {
       next = std::min(next, kept.not_before);
       continue;

@@ -95,8 +95,9 @@ void Worker::adopt(std::shared_ptr<const config::Config> config) {
                                                          config->server.hosts)};
   pool_.set_limits(upstream_limits(config->limits));
   std::vector<http::Origin> origins;
-  for (const auto& [name, backend] : backends_) {
-    if (backend->origin().tls) origins.push_back(backend->origin());
+  for (const config::Backend& settings : config->backends) {
+    const auto found = backends_.find(settings.name);
+    if (found != backends_.end() && found->second->origin().tls) origins.push_back(found->second->origin());
   }
   warmer_.keep(origins);
   server_.set_limits(server_limits(config->limits));
