@@ -10,6 +10,11 @@ namespace spillway::api {
 using Type = JsonTree::Type;
 using Value = JsonTree::Value;
 
+const std::vector<Content>& Content::inside() const {
+  static const std::vector<Content> kNothing;
+  return parts != nullptr ? *parts : kNothing;
+}
+
 ApiError wrong_type(std::string_view name, std::string_view what) {
   return invalid_request("\"" + std::string(name) + "\" has to be " + std::string(what), std::string(name));
 }

@@ -22,7 +22,7 @@ struct Content {
     kImageData,  // text: base64
     kImageUrl,   // text: the address
     kCall,       // of a tool; text: its arguments, JSON, an object
-    kResult,     // of a call; what it says is `inside`
+    kResult,     // of a call; what it says is inside(), texts and images
   };
   Kind kind = Kind::kText;
   std::string_view text = {};
@@ -31,8 +31,10 @@ struct Content {
   std::string_view media_type = {};  // of kImageData
   std::string_view signature = {};   // of kReasoning
   std::string_view said = {};        // of kCall: its arguments as they came, a text, where they are no object
-  std::vector<Content> inside = {};
-  bool failed = false;  // of kResult
+  const std::vector<Content>* parts = nullptr;  // of kResult; in Conversation::kept_parts
+  bool failed = false;                          // likewise
+
+  [[nodiscard]] const std::vector<Content>& inside() const;
 };
 
 enum class Role : std::uint8_t { kSystem, kUser, kAssistant };
@@ -92,7 +94,10 @@ struct Conversation {
   std::vector<std::string> dropped;  // names of members that no other Dialect has, and that may be left out
   std::deque<std::string> kept;      // what lies in no body
 
+  std::deque<std::vector<Content>> kept_parts;
+
   std::string_view keep(std::string text) { return kept.emplace_back(std::move(text)); }
+  const std::vector<Content>* keep(std::vector<Content> parts) { return &kept_parts.emplace_back(std::move(parts)); }
 };
 
 // Why a request cannot be carried; nothing: it can.

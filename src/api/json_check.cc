@@ -1,5 +1,9 @@
 #include "api/json_check.h"
 
+#include <algorithm>
+#include <utility>
+#include <vector>
+
 #include "api/json_reading.h"
 #include "base/byte_buffer.h"
 
@@ -33,35 +37,24 @@ bool is_number(std::string_view text) {
   return i == text.size();
 }
 
-error_code check(ondemand::value value, int depth) {
-  if (depth > kMaxDepth) return simdjson::DEPTH_ERROR;
-  ondemand::json_type type{};
-  if (const auto error = value.type().get(type)) return error;
+namespace {
+
+using Elements = decltype(std::declval<ondemand::array>().begin());
+using Members = decltype(std::declval<ondemand::object>().begin());
+
+// A list or an object that is being walked.
+struct Level {
+  bool is_object = false;
+  bool begun = false;
+  Elements element;
+  Elements last_element;
+  Members member;
+  Members last_member;
+  Names names;
+};
+
+error_code check_scalar(ondemand::value value, ondemand::json_type type) {
   switch (type) {
-    case ondemand::json_type::object: {
-      ondemand::object object;
-      if (const auto error = value.get_object().get(object)) return error;
-      Names names;
-      for (auto field : object) {
-        std::string_view key;
-        if (const auto error = field.unescaped_key().get(key)) return error;
-        if (!names.add(key)) return kTwice;
-        ondemand::value inner;
-        if (const auto error = field.value().get(inner)) return error;
-        if (const auto error = check(inner, depth + 1)) return error;
-      }
-      return simdjson::SUCCESS;
-    }
-    case ondemand::json_type::array: {
-      ondemand::array array;
-      if (const auto error = value.get_array().get(array)) return error;
-      for (auto element : array) {
-        ondemand::value inner;
-        if (const auto error = element.get(inner)) return error;
-        if (const auto error = check(inner, depth + 1)) return error;
-      }
-      return simdjson::SUCCESS;
-    }
     case ondemand::json_type::string: {
       std::string_view text;
       return value.get_string().get(text);
@@ -82,8 +75,68 @@ error_code check(ondemand::value value, int depth) {
       if (const auto error = value.is_null().get(null)) return error;
       return null ? simdjson::SUCCESS : simdjson::N_ATOM_ERROR;
     }
+    default: return simdjson::UNEXPECTED_ERROR;
   }
-  return simdjson::UNEXPECTED_ERROR;
+}
+
+// Looks at a value that begins; one that holds others is put on `open`.
+error_code begin(ondemand::value value, std::vector<Level>& open, std::size_t most) {
+  if (open.size() >= most) return simdjson::DEPTH_ERROR;
+  ondemand::json_type type{};
+  if (const auto error = value.type().get(type)) return error;
+  if (type == ondemand::json_type::object) {
+    ondemand::object object;
+    if (const auto error = value.get_object().get(object)) return error;
+    Level& level = open.emplace_back();
+    level.is_object = true;
+    level.member = object.begin();
+    level.last_member = object.end();
+    return simdjson::SUCCESS;
+  }
+  if (type == ondemand::json_type::array) {
+    ondemand::array array;
+    if (const auto error = value.get_array().get(array)) return error;
+    Level& level = open.emplace_back();
+    level.element = array.begin();
+    level.last_element = array.end();
+    return simdjson::SUCCESS;
+  }
+  return check_scalar(value, type);
+}
+
+}  // namespace
+
+error_code check(ondemand::value value, int depth) {
+  thread_local std::vector<Level> open;
+  open.clear();
+  const auto most = static_cast<std::size_t>(std::max(kMaxDepth + 1 - depth, 0));
+  if (const auto error = begin(value, open, most)) return error;
+  while (!open.empty()) {
+    Level& level = open.back();
+    const bool goes_on = std::exchange(level.begun, true);
+    ondemand::value inner;
+    if (level.is_object) {
+      if (goes_on) ++level.member;
+      if (!(level.member != level.last_member)) {
+        open.pop_back();
+        continue;
+      }
+      auto field = *level.member;
+      std::string_view key;
+      if (const auto error = field.unescaped_key().get(key)) return error;
+      if (!level.names.add(key)) return kTwice;
+      if (const auto error = field.value().get(inner)) return error;
+    } else {
+      if (goes_on) ++level.element;
+      if (!(level.element != level.last_element)) {
+        open.pop_back();
+        continue;
+      }
+      if (const auto error = (*level.element).get(inner)) return error;
+    }
+    if (const auto error = begin(inner, open, most)) return error;
+  }
+  return simdjson::SUCCESS;
 }
 
 ApiError malformed(error_code error) {

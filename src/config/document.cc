@@ -29,7 +29,8 @@ namespace {
 
 Place place_of(const toml::source_region& source) { return {source.begin.line, source.begin.column}; }
 
-Value convert(const toml::node& node) {
+// The operator's file, at most TOML_MAX_NESTED_VALUES deep.
+Value convert(const toml::node& node) {  // NOLINT(misc-no-recursion)
   Value out;
   out.place = place_of(node.source());
   if (const auto* text = node.as_string()) {

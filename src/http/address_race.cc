@@ -17,6 +17,8 @@ Task<ErrorStatus> AddressRace::run() {
   co_return status_;
 }
 
+// No recursion: what follows comes through the loop.
+// NOLINTBEGIN(misc-no-recursion)
 void AddressRace::start_next() {
   if (over_) return;
   if (sockets_.size() == addresses_.size()) {
@@ -43,6 +45,8 @@ void AddressRace::on_connect(std::size_t index, const ErrorStatus& ec) {
   next_timer_.disarm();
   start_next();
 }
+
+// NOLINTEND(misc-no-recursion)
 
 void AddressRace::stop() { end(asio::error::operation_aborted); }
 

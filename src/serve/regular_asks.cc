@@ -28,7 +28,7 @@ void RegularAsks::stop() {
   kept_.clear();
 }
 
-void RegularAsks::look() {
+void RegularAsks::look() {  // NOLINT(misc-no-recursion): ask() begins through the loop
   TimePoint next = TimePoint::max();
   for (auto& [name, kept] : kept_) {
     if (kept.due <= now() && kept.asking == nullptr) {
@@ -44,6 +44,7 @@ void RegularAsks::look() {
   if (next != TimePoint::max()) timer_.arm(next);
 }
 
+// NOLINTNEXTLINE(misc-no-recursion): see look()
 Task<> RegularAsks::ask(std::string name, std::shared_ptr<http::ClientConnection> connection) {
   const auto asked = kept_.find(name);
   if (asked == kept_.end()) co_return;

@@ -18,12 +18,16 @@ std::int64_t tokens_in(std::string_view text) {
   return (ascii + 3) / 4 + others;
 }
 
+std::int64_t tokens_in(const Content& one) {
+  const bool is_image = one.kind == Content::Kind::kImageData || one.kind == Content::Kind::kImageUrl;
+  return is_image ? kPerImage : tokens_in(one.text) + tokens_in(one.name);
+}
+
 std::int64_t tokens_in(const std::vector<Content>& content) {
   std::int64_t sum = 0;
   for (const Content& one : content) {
-    const bool is_image = one.kind == Content::Kind::kImageData || one.kind == Content::Kind::kImageUrl;
-    sum += is_image ? kPerImage : tokens_in(one.text) + tokens_in(one.name);
-    sum += tokens_in(one.inside);
+    sum += tokens_in(one);
+    for (const Content& inside : one.inside()) sum += tokens_in(inside);
   }
   return sum;
 }

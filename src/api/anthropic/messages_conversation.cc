@@ -33,16 +33,39 @@ Refusal take_image(Value source, std::vector<Content>& into) {
   return std::nullopt;
 }
 
-Refusal take_content(Value content, std::vector<Content>& into);
+Refusal no_such_block(std::string_view type) {
+  if (type.empty()) return wrong_type("content", "a string or an array of blocks with a type each");
+  return not_carried("messages", "a block of type \"" + std::string(type) + "\"");
+}
 
-Refusal take_block(Value block, std::vector<Content>& into) {
+// A block of a message, or of a result, which holds nothing else.
+Refusal take_shown(Value block, std::vector<Content>& into) {
   const std::string_view type = block["type"].escaped();
-  if (type == "text") {
-    if (!block["text"].is(Type::kString)) return wrong_type("text", "a string");
-    into.push_back({.text = block["text"].escaped()});
-  } else if (type == "image") {
-    return take_image(block["source"], into);
-  } else if (type == "thinking") {
+  if (type == "image") return take_image(block["source"], into);
+  if (type != "text") return no_such_block(type);
+  if (!block["text"].is(Type::kString)) return wrong_type("text", "a string");
+  into.push_back({.text = block["text"].escaped()});
+  return std::nullopt;
+}
+
+// A text, or a list whose blocks `take` takes.
+template <class Take>
+Refusal take_each(Value content, std::vector<Content>& into, const Take& take) {
+  if (!content) return std::nullopt;
+  if (content.is(Type::kString)) {
+    into.push_back({.text = content.escaped()});
+    return std::nullopt;
+  }
+  if (!content.is(Type::kArray)) return wrong_type("content", "a string or an array of blocks");
+  for (const Value block : content) {
+    if (auto refusal = take(block)) return refusal;
+  }
+  return std::nullopt;
+}
+
+Refusal take_block(Value block, Conversation& chat, std::vector<Content>& into) {
+  const std::string_view type = block["type"].escaped();
+  if (type == "thinking") {
     into.push_back(
         {.kind = Kind::kReasoning, .text = block["thinking"].escaped(), .signature = block["signature"].escaped()});
   } else if (type == "redacted_thinking") {
@@ -58,27 +81,19 @@ Refusal take_block(Value block, std::vector<Content>& into) {
     if (!block["tool_use_id"].is(Type::kString)) return wrong_type("tool_use_id", "the id of the call that it answers");
     Content result{.kind = Kind::kResult, .id = block["tool_use_id"].escaped()};
     result.failed = block["is_error"].is_true();
-    if (auto refusal = take_content(block["content"], result.inside)) return refusal;
+    std::vector<Content> parts;
+    if (auto refusal = take_each(block["content"], parts, [&](Value one) { return take_shown(one, parts); }))
+      return refusal;
+    result.parts = chat.keep(std::move(parts));
     into.push_back(std::move(result));
-  } else if (type.empty()) {
-    return wrong_type("content", "a string or an array of blocks with a type each");
   } else {
-    return not_carried("messages", "a block of type \"" + std::string(type) + "\"");
+    return take_shown(block, into);
   }
   return std::nullopt;
 }
 
-Refusal take_content(Value content, std::vector<Content>& into) {
-  if (!content) return std::nullopt;
-  if (content.is(Type::kString)) {
-    into.push_back({.text = content.escaped()});
-    return std::nullopt;
-  }
-  if (!content.is(Type::kArray)) return wrong_type("content", "a string or an array of blocks");
-  for (const Value block : content) {
-    if (auto refusal = take_block(block, into)) return refusal;
-  }
-  return std::nullopt;
+Refusal take_content(Value content, Conversation& chat, std::vector<Content>& into) {
+  return take_each(content, into, [&](Value block) { return take_block(block, chat, into); });
 }
 
 Refusal take_message(Value value, Conversation& into) {
@@ -91,14 +106,14 @@ Refusal take_message(Value value, Conversation& into) {
   } else if (role != "user") {
     return wrong_type("role", "user or assistant");
   }
-  if (auto refusal = take_content(value["content"], message.content)) return refusal;
+  if (auto refusal = take_content(value["content"], into, message.content)) return refusal;
   into.messages.push_back(std::move(message));
   return std::nullopt;
 }
 
 Refusal take_system(Value value, Conversation& into) {
   Message message{.role = Role::kSystem};
-  if (auto refusal = take_content(value, message.content)) {
+  if (auto refusal = take_content(value, into, message.content)) {
     refusal->param = "system";
     return refusal;
   }
@@ -190,9 +205,8 @@ Refusal take_member(Value value, Conversation& into) {
   return not_carried(key);
 }
 
-void append_blocks(std::string& out, const std::vector<Content>& content);
-
-void append_block(std::string& out, const Content& one) {
+// All but results; nothing where there is nothing to say.
+void append_shown(std::string& out, const Content& one) {
   std::string block = "{";
   switch (one.kind) {
     case Kind::kText:
@@ -222,23 +236,34 @@ void append_block(std::string& out, const Content& one) {
       append_text(block, "name", one.name);
       append_raw(block, "input", one.text);
       break;
-    case Kind::kResult:
-      append_text(block, "type", "tool_result");
-      append_text(block, "tool_use_id", fitting_id(one.id, CallIds::kWord));
-      if (!one.inside.empty()) {
-        append_raw(block, "content", "[");
-        append_blocks(block, one.inside);
-        block += "]";
-      }
-      if (one.failed) append_raw(block, "is_error", "true");
-      break;
+    case Kind::kResult: return;
   }
   if (out.back() != '[') out += ",";
   out.append(block).append("}");
 }
 
+void append_result(std::string& out, const Content& one) {
+  if (out.back() != '[') out += ",";
+  out += "{";
+  append_text(out, "type", "tool_result");
+  append_text(out, "tool_use_id", fitting_id(one.id, CallIds::kWord));
+  if (!one.inside().empty()) {
+    append_raw(out, "content", "[");
+    for (const Content& inside : one.inside()) append_shown(out, inside);
+    out += "]";
+  }
+  if (one.failed) append_raw(out, "is_error", "true");
+  out += "}";
+}
+
 void append_blocks(std::string& out, const std::vector<Content>& content) {
-  for (const Content& one : content) append_block(out, one);
+  for (const Content& one : content) {
+    if (one.kind == Kind::kResult) {
+      append_result(out, one);
+    } else {
+      append_shown(out, one);
+    }
+  }
 }
 
 void append_messages(std::string& out, const Conversation& chat) {

@@ -101,7 +101,7 @@ Refusal take_message(Value value, Conversation& into, Pending& pending) {
   if (role == "tool") {
     Content result{.kind = Kind::kResult, .id = answered_call(value, pending)};
     if (result.id.empty()) return invalid_request("a message of role tool answers no call before it", "messages");
-    result.inside.push_back({.text = text});
+    result.parts = into.keep(std::vector<Content>{{.text = text}});
     if (!into.messages.empty() && !into.messages.back().content.empty() &&
         into.messages.back().content.back().kind == Kind::kResult) {
       into.messages.back().content.push_back(std::move(result));
@@ -241,10 +241,10 @@ Refusal append_message(std::string& out, const Message& message, const Conversat
     }
     out += out.back() == '[' ? "{" : ",{";
     append_text(out, "role", "tool");
-    append_text(out, "content", joined_text(one.inside));
+    append_text(out, "content", joined_text(one.inside()));
     append_text(out, "tool_name", tool_of(chat, one.id));
     append_text(out, "tool_call_id", one.id);
-    if (auto refusal = append_images(out, one.inside)) return refusal;
+    if (auto refusal = append_images(out, one.inside())) return refusal;
     out += "}";
   }
   if (!is_more_than_results) return std::nullopt;

@@ -75,7 +75,9 @@ Refusal take_message(Value value, Conversation& into) {
   if (role == "tool") {
     Content result{.kind = Kind::kResult, .id = value["tool_call_id"].escaped()};
     if (result.id.empty()) return wrong_type("tool_call_id", "the id of the call that it answers");
-    if (auto refusal = take_content(value["content"], result.inside)) return refusal;
+    std::vector<Content> parts;
+    if (auto refusal = take_content(value["content"], parts)) return refusal;
+    result.parts = into.keep(std::move(parts));
     // Results of one turn stand together.
     if (!into.messages.empty() && into.messages.back().role == Role::kUser && !into.messages.back().content.empty() &&
         into.messages.back().content.back().kind == Kind::kResult) {
@@ -259,9 +261,9 @@ void append_message(std::string& out, const Message& message, bool with_reasonin
     if (out.back() != '[') out += ",";
     out += R"({"role":"tool")";
     append_text(out, "tool_call_id", fitting_id(one.id, ids));
-    append_content(out, one.inside, true);
+    append_content(out, one.inside(), true);
     out += "}";
-    for (const Content& inside : one.inside) {
+    for (const Content& inside : one.inside()) {
       if (inside.kind != Kind::kText && is_shown(inside)) images.push_back(inside);
     }
   }

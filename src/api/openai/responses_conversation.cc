@@ -81,7 +81,9 @@ Refusal take_item(Value item, Conversation& into) {
   } else if (type == "function_call_output") {
     if (!item["call_id"].is(Type::kString)) return wrong_type("call_id", "the id of the call that it answers");
     Content result{.kind = Kind::kResult, .id = item["call_id"].escaped()};
-    if (auto refusal = take_content(item["output"], result.inside)) return refusal;
+    std::vector<Content> parts;
+    if (auto refusal = take_content(item["output"], parts)) return refusal;
+    result.parts = into.keep(std::move(parts));
     turn_of(Role::kUser, into, true).content.push_back(std::move(result));
   } else if (type != "reasoning") {  // which only the model that thought it could read
     return not_carried("input", "an item of type \"" + std::string(type) + "\"");

@@ -33,8 +33,8 @@ std::uint64_t kills_for_memory() {
   return 0;
 }
 
-// utime and stime of a process, of those of its children that have ended, and of those that run (proc(5)).
-Duration time_of_tree(const Root& root, const std::string& pid) {
+// utime and stime of a process and of those of its children that have ended (proc(5)).
+Duration time_of(const Root& root, const std::string& pid) {
   const std::string line = root.line("/proc/" + pid + "/stat");
   const std::size_t name_end = line.rfind(')');  // a program's name may hold anything
   if (name_end == std::string::npos) return {};
@@ -43,11 +43,21 @@ Duration time_of_tree(const Root& root, const std::string& pid) {
   std::uint64_t ticks = 0;
   for (std::size_t i = 11; i < 15; ++i) ticks += leading_number(words[i]).value_or(0);
   static const auto kTicksPerSecond = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
-  Duration sum = milliseconds(ticks * 1'000 / kTicksPerSecond);
-  const std::string tasks = "/proc/" + pid + "/task";
-  for (const std::string& task : root.names(tasks)) {
-    const std::string children = root.line(tasks + "/" + task + "/children");
-    for (const std::string_view child : words_of(children)) sum += time_of_tree(root, std::string(child));
+  return milliseconds(ticks * 1'000 / kTicksPerSecond);
+}
+
+// With those of its children that run, and of theirs.
+Duration time_of_tree(const Root& root, const std::string& pid) {
+  constexpr std::size_t kMost = 10'000;  // processes
+  std::vector<std::string> pids{pid};
+  Duration sum{};
+  for (std::size_t next = 0; next < pids.size() && next < kMost; ++next) {
+    sum += time_of(root, pids[next]);
+    const std::string tasks = "/proc/" + pids[next] + "/task";
+    for (const std::string& task : root.names(tasks)) {
+      const std::string children = root.line(tasks + "/" + task + "/children");
+      for (const std::string_view child : words_of(children)) pids.emplace_back(child);
+    }
   }
   return sum;
 }
