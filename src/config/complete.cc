@@ -1,4 +1,5 @@
 // Presets and secrets.
+#include <algorithm>
 #include <optional>
 
 #include "base/file.h"
@@ -24,6 +25,17 @@ bool fits_a_header(std::string_view key) {
     if (static_cast<unsigned char>(c) <= 0x20 || static_cast<unsigned char>(c) >= 0x7F) return false;
   }
   return true;
+}
+
+// "OPENAI_API_KEY=sk-…", "export KEY=…": a line of a file for a shell. No key begins so.
+std::string_view name_before_key(std::string_view text) {
+  if (text.starts_with("export ")) text.remove_prefix(7);
+  const std::size_t end = text.find('=');
+  const std::string_view name = text.substr(0, end);
+  const bool is_name =
+      end != std::string_view::npos && !name.empty() && name.find('_') != std::string_view::npos &&
+      std::ranges::all_of(name, [](char c) { return (c >= 'A' && c <= 'Z') || c == '_' || (c >= '0' && c <= '9'); });
+  return is_name ? name : std::string_view();
 }
 
 // The text behind env:NAME or file:PATH, without white space around it; nothing: what is wrong was told.
@@ -65,6 +77,10 @@ void look_up_key(Placed<Backend>& backend, Place place, Sources& sources, Proble
   Secret& key = backend.value.api_key;
   auto found = look_up(key.source, place, "api_key", sources, problems);
   if (!found) return;
+  if (const std::string_view name = name_before_key(*found); !name.empty()) {
+    return problems.add(place, "the key from " + key.source + " begins with \"" + std::string(name) + "=\"",
+                        "only what stands behind the \"=\" is the key");
+  }
   if (!fits_a_header(*found)) {
     return problems.add(place,
                         "the key from " + key.source + " holds spaces, line breaks or other characters that no key has",

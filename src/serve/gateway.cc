@@ -1,6 +1,7 @@
 #include "serve/gateway.h"
 
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <boost/asio/ip/tcp.hpp>
@@ -110,6 +111,9 @@ Gateway::~Gateway() = default;
 
 Status Gateway::open() {
   raise_file_limit();
+  // What is written from here on holds who asked what, and models: nobody else's affair.
+  constexpr ::mode_t kOthers = S_IRWXO | S_IWGRP;
+  ::umask(::umask(kOthers) | kOthers);
   log::set_level(options_.log_level.value_or(config_->log.level));
   if (Status made = make_writable_directory(options_.data); !made) return made;
   if (Status fine = check(*config_); !fine) return fine;

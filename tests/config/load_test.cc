@@ -63,6 +63,18 @@ TEST(Load, routes_may_name_the_backends_of_the_embedded_default) {
   EXPECT_THAT(target_names(*loaded.config), ElementsAre("local"));
 }
 
+TEST(Load, a_key_that_is_a_line_of_a_shells_file_is_refused_with_the_mend) {
+  const std::string backend = "[[backend]]\nname = \"a\"\nbase_url = \"http://x\"\napi_key = \"env:KEY\"\n";
+  for (const char* const text : {"OPENAI_API_KEY=sk-1", "export OPENAI_API_KEY=sk-1", "X_Y2="}) {
+    const auto loaded = load_text(backend, "t.toml", environment_of({{"KEY", text}}));
+    ASSERT_FALSE(loaded.config.has_value()) << text;
+    EXPECT_THAT(all(loaded.problems), testing::HasSubstr("only what stands behind the \"=\" is the key"));
+    EXPECT_THAT(all(loaded.problems), testing::Not(testing::HasSubstr("sk-1")));
+  }
+  for (const char* const text : {"sk-1", "AIzaSy=", "sk-or-v1-A_B=C", "dGhlIGtleQ=="})
+    EXPECT_TRUE(load_text(backend, "t.toml", environment_of({{"KEY", text}})).config.has_value()) << text;
+}
+
 TEST(Load, a_llama_server_and_spillway_need_a_port_each) {
   const std::string backend = "[[backend]]\nname = \"a\"\npreset = \"llama.cpp\"\n";
   EXPECT_FALSE(load_text(backend, "t.toml", environment_of({})).config.has_value());

@@ -227,3 +227,13 @@ def test_an_idle_gateway_does_nothing(served):
     before = ticks()
     stays("it lives", lambda: served.process.poll() is None, slow(2), every=0.1)
     assert ticks() - before <= 4  # hundredths of a second of CPU in two seconds
+
+
+def test_what_it_writes_is_nobody_elses_affair(gateway, upstream):
+    served = gateway(config_text([openai_backend("a", upstream.port)]))
+    assert chat(served.port).status == 200
+    served.access_log_lines(1)
+    data = served.home / "data"
+    for path in [data, *data.rglob("*")]:
+        mode = path.stat().st_mode
+        assert mode & 0o027 == 0, (path, oct(mode))
