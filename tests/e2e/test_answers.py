@@ -219,7 +219,7 @@ def test_a_refusal_that_is_no_json_is_wrapped(two, upstream, second_upstream, st
     assert second_upstream.requests == []
 
 
-def test_a_compressed_refusal_is_wrapped_and_named(two, upstream):
-    upstream.script(whole(400, gzip.compress(json.dumps(error_body("bad")).encode()), [("Content-Encoding", "gzip")]))
+def test_a_refusal_in_an_unknown_coding_is_wrapped_and_named(two, upstream):
+    upstream.script(whole(400, b"\x0b\x02\x80", [("Content-Encoding", "br")]))
     got = chat(two.port)
-    assert got.status == 400 and "gzip" in got.error["message"] and got.header("content-encoding") is None
+    assert got.status == 400 and "compressed as br" in got.error["message"] and got.header("content-encoding") is None

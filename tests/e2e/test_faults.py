@@ -67,9 +67,9 @@ def whole(got, streamed: bool) -> None:
         assert got.status == 200, got.body
 
 
-def served_by(gateway, *ports: int, **more):
+def served_by(gateway, *ports: int, waits=(0.6, 0.4), **more):
     return gateway(config_text([openai_backend(name, port, **more) for name, port in zip("abcd", ports)],
-                               defaults=timeouts(0.6, 0.4), breaker={"on": False}))
+                               defaults=timeouts(*waits), breaker={"on": False}))
 
 
 both = pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
@@ -138,7 +138,7 @@ def test_the_answer_survives(house, fault, streamed):
 @pytest.mark.parametrize("fault", ["early_413", "early_429"])
 def test_a_refusal_before_the_body_has_come(gateway, simulate, fault, streamed):
     first, second = simulate("--script", fault), simulate()
-    served = served_by(gateway, first.port, second.port)
+    served = served_by(gateway, first.port, second.port, waits=(4, 1))
     got = chat(served.port, chat_body("x" * 3_000_000, stream=streamed))
     assert got.status == (413 if fault == "early_413" else 200)
     assert got.header("x-spillway-backend") == ("a" if fault == "early_413" else "b")
