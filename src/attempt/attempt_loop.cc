@@ -17,6 +17,8 @@ double uniform01() {
   return static_cast<double>(random_u64() >> 1) / (kRange / 2);
 }
 
+bool is_white_space(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
+
 Outcome too_large(const Leg& leg) {
   return {OutcomeClass::kGarbage, leg.status(), "the answer is larger than limits.max_response"};
 }
@@ -545,8 +547,10 @@ Task<Outcome> AttemptLoop::resume_by(const route::Target& target, api::Resumptio
   // A refused prefix is the Backend's way to say that it cannot continue, never the client's fault.
   if (outcome.cls == OutcomeClass::kAnswered) {
     answered(target, *leg);
-    Splice splice = resumption.form == api::ResumeForm::kAsk
-                        ? Splice::behind(resumption.anchor)
+    const bool unproved = resumption.form != api::ResumeForm::kReplay && is_white_space(overlap);
+    Splice splice = resumption.form == api::ResumeForm::kAsk ? Splice::behind(resumption.anchor)
+                    : unproved && target.backend->is_local()
+                        ? Splice::exact(std::move(overlap))
                         : Splice(resumption.prefix, std::move(overlap), std::exchange(said_, {}));
     Continuation continuation(leg->format(), std::move(splice), sent_->tokens,
                               sent_->tokens - sent_->tokens_behind(resumption.prefix.size()));

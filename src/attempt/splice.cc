@@ -159,6 +159,13 @@ Splice::Splice(std::string prefix, std::string overlap, std::string before)
   if (space_behind(overlap_) == 0) behind_ = std::exchange(overlap_, {});
 }
 
+Splice Splice::exact(std::string behind) {
+  Splice splice({}, {});
+  splice.behind_ = std::move(behind);
+  splice.exact_ = true;
+  return splice;
+}
+
 Splice Splice::behind(std::string anchor) {
   Splice splice({}, {});
   const std::size_t end = space_behind(anchor);
@@ -247,6 +254,7 @@ Splice::Step Splice::take_unproved(bool at_end) {
   if (held_.compare(0, space, behind_, 0, space) != 0) return {Status::kMismatch, {}};
   const std::string_view held = std::string_view(held_).substr(space);
   if (held.empty()) return {at_end && space < behind_.size() ? Status::kMismatch : Status::kHold, {}};
+  if (exact_) return pass_from(space);
   const std::string_view prefix = prefix_;
   if (const std::size_t same = common(held_, before_); same > kChance || (same > 0 && same == held_.size())) {
     if (same >= kAlike || same < held_.size() || at_end) return {Status::kMismatch, {}};

@@ -50,6 +50,9 @@ class Splice {
   // what the same upstream said when it was told less, and was not taken; without an overlap it is not told apart from
   // going on by anything else.
   Splice(std::string prefix, std::string overlap, std::string before = {});
+  // For an upstream that is known to go on from what it is told, and to say nothing of it again: an engine of our own.
+  // All that it says is new, whatever it looks like; of white space, `behind` has to come first.
+  static Splice exact(std::string behind);
   // For an upstream that was asked to repeat `anchor`, the end of what the client has, and to go on: what comes behind
   // it is new. White space inside the anchor counts alike wherever there is some; at its end it has to come as it is.
   // It may say kAnchorWithin bytes before it.
@@ -84,6 +87,7 @@ class Splice {
   std::string overlap_;
   std::string before_;
   std::string held_;
+  bool exact_ = false;
   bool matched_ = false;
 };
 

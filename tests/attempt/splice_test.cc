@@ -172,6 +172,16 @@ TEST(Splice, white_space_behind_the_anchor_has_to_come_as_it_was_sent) {
   }
 }
 
+TEST(Splice, an_engine_that_goes_on_exactly_may_repeat_itself) {
+  Splice splice = Splice::exact("");
+  EXPECT_EQ(splice.feed("no, no, no").text, "no, no, no");
+  Splice behind = Splice::exact("\n  ");
+  EXPECT_EQ(behind.feed("\n ").status, Status::kHold);
+  EXPECT_EQ(behind.feed("  x").text, " x");
+  Splice other = Splice::exact("\n  ");
+  EXPECT_EQ(other.feed("\nx").status, Status::kMismatch);
+}
+
 TEST(AnchorOf, is_what_stands_nowhere_else) {
   EXPECT_EQ(anchor_of("天空之所以是蓝色的因为瑞利散射"), "天空之所以是蓝色的因为瑞利散射");
   EXPECT_EQ(
