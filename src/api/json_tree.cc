@@ -90,7 +90,9 @@ JsonTree::Found JsonTree::walk(std::span<const std::uint32_t> places) {
         [[fallthrough]];
       case At::kKey: {
         const std::size_t end = end_of(place);
-        if (c != '"' || !is_text(place, end) || ++place == count || bytes[places[place]] != ':') return Found::kNothing;
+        if (c != '"' || !is_text(place, end)) return Found::kNothing;
+        ++place;
+        if (place == count || bytes[places[place]] != ':') return Found::kNothing;
         key = begin + 1;
         key_size = static_cast<std::uint32_t>(end - begin - 2);
         if (has_escapes && std::memchr(bytes + key, '\\', key_size) != nullptr) {

@@ -51,7 +51,7 @@ std::vector<std::string> pieces(Dice& dice, std::size_t most) {
     for (std::size_t words = 1 + dice.below(3); words > 0; --words) piece += dice.one_of(kWords);
     if (dice.one_in(12)) {  // a character in two halves
       out.push_back(piece + "\\ud83d");
-      out.push_back("\\ude00");
+      out.emplace_back("\\ude00");
       continue;
     }
     out.push_back(std::move(piece));

@@ -256,7 +256,8 @@ Answer read_answer(std::string_view got) {
     std::size_t size = 0;
     const std::size_t line = rest.find("\r\n");
     require(line != std::string_view::npos);
-    std::from_chars(rest.data(), rest.data() + line, size, 16);
+    const std::string_view digits = rest.substr(0, line);
+    std::from_chars(digits.data(), digits.data() + digits.size(), size, 16);
     rest.remove_prefix(line + 2);
     require(rest.size() >= size + 2);
     answer.body += rest.substr(0, size);

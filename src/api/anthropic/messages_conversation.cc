@@ -85,7 +85,7 @@ Refusal take_block(Value block, Conversation& chat, std::vector<Content>& into) 
     if (auto refusal = take_each(block["content"], parts, [&](Value one) { return take_shown(one, parts); }))
       return refusal;
     result.parts = chat.keep(std::move(parts));
-    into.push_back(std::move(result));
+    into.push_back(result);
   } else {
     return take_shown(block, into);
   }

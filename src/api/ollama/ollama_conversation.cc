@@ -71,7 +71,7 @@ Refusal take_calls(Value calls, Conversation& into, Message& message, Pending& p
     if (id.empty()) id = into.keep("call_" + std::to_string(into.kept.size()));
     Content content{.kind = Kind::kCall, .id = id, .name = function["name"].escaped()};
     take_arguments(function["arguments"], into, content);
-    message.content.push_back(std::move(content));
+    message.content.push_back(content);
     pending.emplace_back(id, function["name"].escaped());
   }
   return std::nullopt;
@@ -104,10 +104,10 @@ Refusal take_message(Value value, Conversation& into, Pending& pending) {
     result.parts = into.keep(std::vector<Content>{{.text = text}});
     if (!into.messages.empty() && !into.messages.back().content.empty() &&
         into.messages.back().content.back().kind == Kind::kResult) {
-      into.messages.back().content.push_back(std::move(result));
+      into.messages.back().content.push_back(result);
       return std::nullopt;
     }
-    message.content.push_back(std::move(result));
+    message.content.push_back(result);
   } else if (role == "system" || role == "user" || role == "assistant") {
     message.role = role == "system" ? Role::kSystem : role == "user" ? Role::kUser : Role::kAssistant;
     if (const std::string_view thinking = value["thinking"].escaped(); !thinking.empty())

@@ -63,7 +63,7 @@ Refusal take_calls(Value calls, Conversation& into, Message& message) {
       return wrong_type("tool_calls", "an array of calls with an id, and a function with a name and arguments");
     Content content{.kind = Kind::kCall, .id = call["id"].escaped(), .name = function["name"].escaped()};
     take_arguments(function["arguments"], into, content);
-    message.content.push_back(std::move(content));
+    message.content.push_back(content);
   }
   return std::nullopt;
 }
@@ -81,10 +81,10 @@ Refusal take_message(Value value, Conversation& into) {
     // Results of one turn stand together.
     if (!into.messages.empty() && into.messages.back().role == Role::kUser && !into.messages.back().content.empty() &&
         into.messages.back().content.back().kind == Kind::kResult) {
-      into.messages.back().content.push_back(std::move(result));
+      into.messages.back().content.push_back(result);
       return std::nullopt;
     }
-    message.content.push_back(std::move(result));
+    message.content.push_back(result);
   } else if (role == "assistant") {
     message.role = Role::kAssistant;
     for (const std::string_view name : {"reasoning_content", "reasoning"}) {

@@ -77,14 +77,14 @@ Refusal take_item(Value item, Conversation& into) {
       return wrong_type("input", "function_call items with a call_id, a name and arguments");
     Content call{.kind = Kind::kCall, .id = item["call_id"].escaped(), .name = item["name"].escaped()};
     take_arguments(item["arguments"], into, call);
-    turn_of(Role::kAssistant, into, false).content.push_back(std::move(call));
+    turn_of(Role::kAssistant, into, false).content.push_back(call);
   } else if (type == "function_call_output") {
     if (!item["call_id"].is(Type::kString)) return wrong_type("call_id", "the id of the call that it answers");
     Content result{.kind = Kind::kResult, .id = item["call_id"].escaped()};
     std::vector<Content> parts;
     if (auto refusal = take_content(item["output"], parts)) return refusal;
     result.parts = into.keep(std::move(parts));
-    turn_of(Role::kUser, into, true).content.push_back(std::move(result));
+    turn_of(Role::kUser, into, true).content.push_back(result);
   } else if (type != "reasoning") {  // which only the model that thought it could read
     return not_carried("input", "an item of type \"" + std::string(type) + "\"");
   }
